@@ -1,0 +1,170 @@
+"""The vocabulary of the room: what is asked, what comes back, and whose fault it is when nothing does.
+
+* ExpertError
+  + Unavailable    the expert cannot be reached, is overloaded or too slow: another may answer
+  + Rejected       the expert refuses this request: the client's business, unless another takes it
+    - Declined     the request is not the expert's field: ask another
+  + BrokenOff      the answer began and did not end
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from experts.card import Card, Usage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of any dialect. `options` holds every other field of the client's body, untouched."""
+
+    messages: tuple[Message, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    model: str = "auto"
+    id: str = ""
+    embedding: NDArray[np.float32] | None = None
+    deadline: float | None = None
+    """Monotonic second at which the caller stops waiting; `None` waits as long as the expert's own limit."""
+
+    @property
+    def stream(self) -> bool:
+        """Whether the client wants events; else an expert answers with one whole chunk."""
+        return bool(self.options.get("stream"))
+
+    @property
+    def prompt(self) -> str:
+        """The text of the last human turn: what is routed on."""
+        for message in reversed(self.messages):
+            if message.get("role") == "user":
+                return text(message.get("content"))
+        return text(self.messages[-1].get("content")) if self.messages else ""
+
+
+def text(content: Any) -> str:
+    """The readable part of a message's content: a string, or the text parts of a list joined by newlines."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (part.get("text") for part in content if isinstance(part, dict))
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer, or a whole one if the request does not stream.
+
+    `delta` adds to the message of choice 0. `data` is the expert's own JSON object (`chat.completion`
+    or `chat.completion.chunk`) so that fields we do not know reach the client; `None` if it has none.
+    `cost` is nano-dollars, reported by the expert on its last chunk.
+    """
+
+    delta: Message = field(default_factory=dict)
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    cost: int | None = None
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds since the expert was asked: to its first chunk (`None`: there was none) and to its end."""
+
+    first: float | None
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an expert said, whole."""
+
+    expert: str
+    message: Message
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    cost: int | None = None
+    timing: Timing = Timing(None, 0.0)
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an expert has no answer. `retryable`: another expert may succeed where this one did not."""
+
+    expert: str
+    reason: str
+    retryable: bool = True
+    cost: int | None = None
+    timing: Timing = Timing(None, 0.0)
+    error: ExpertError | None = None
+
+
+Outcome = Answer | Failure
+
+
+class Expert(Protocol):
+    """Anything that answers."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def card(self) -> Card: ...
+
+    def stream(self, request: Request) -> AsyncIterator[Chunk]:
+        """The answer in order; closing the iterator early cancels the work. Raises ExpertError only."""
+        ...
+
+
+class Startable(Protocol):
+    """An expert with something to start and stop: a process, a pool. Both may be called twice."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class ExpertError(Exception):
+    """An expert did not answer. The message names no prompt, key, path or address."""
+
+    reason: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, message: str, **about: Any) -> None:
+        """`about`: status (int), type, code, param, retry_after (seconds), cost (nano-dollars), where known."""
+        super().__init__(message)
+        self.about = about
+
+
+class Unavailable(ExpertError):
+    """The expert cannot be reached, is overloaded or too slow."""
+
+    reason = "unavailable"
+
+
+class Rejected(ExpertError):
+    """The expert refuses this request: malformed, too long, not allowed."""
+
+    reason = "rejected"
+    retryable = False
+
+
+class Declined(Rejected):
+    """The request is not the expert's field."""
+
+    reason = "declined"
+    retryable = True
+
+
+class BrokenOff(ExpertError):
+    """The answer began and did not end."""
+
+    reason = "broken_off"

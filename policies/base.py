@@ -1,0 +1,71 @@
+"""The vocabulary of the room: what a policy sees and what it may decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from experts.base import Answer, Outcome, Request
+from routers.base import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a decision may depend on. `estimates` holds the eligible experts; `outcomes`, in order, what was
+    asked so far; `allowance` is what may still be spent (nano-dollars; `None` is no limit); `draw` is a uniform
+    number in [0, 1) for policies that explore, passed in so that a decision replays from its log."""
+
+    request: Request
+    estimates: Mapping[str, Estimate]
+    outcomes: tuple[Outcome, ...] = ()
+    allowance: int | None = None
+    draw: float = 0.0
+
+    @property
+    def untried(self) -> dict[str, Estimate]:
+        """The estimates of the experts that have not been asked yet."""
+        asked = {outcome.expert for outcome in self.outcomes}
+        return {name: estimate for name, estimate in self.estimates.items() if name not in asked}
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """The answers so far."""
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Answer))
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask these experts, all at once. `last`: a tail call, the one answer goes straight to the client.
+
+    `probability` is the chance with which this choice was made; `why` is one clause for people."""
+
+    experts: tuple[str, ...]
+    last: bool = False
+    probability: float = 1.0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Reply with an answer that was given before."""
+
+    answer: Answer
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Reply with an error. `reason` is one of `no_expert`, `exhausted`, `rejected`, `budget`."""
+
+    reason: str
+    why: str = ""
+
+
+Decision = Ask | Accept | Refuse
+
+
+class Policy(Protocol):
+    """Decides; pure and total. Never asks an expert twice, so every request settles."""
+
+    def decide(self, state: State) -> Decision: ...
