@@ -168,3 +168,8 @@ class BrokenOff(ExpertError):
     """The answer began and did not end."""
 
     reason = "broken_off"
+
+
+class SetupError(Exception):
+    """The operator must mend something. The message is one line that says what, where and how;
+    the command line prints it without a traceback and exits with 2."""

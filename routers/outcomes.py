@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experts.base import SetupError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class TableError(ValueError):
+class TableError(SetupError):
     """The outcome table cannot be used; the message names the file and the mend."""
 
 
