@@ -1,0 +1,81 @@
+"""Opens a SQLite file of ours and brings its tables up to date; a table says what was applied."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from experts.base import SetupError
+
+Migration = Callable[[sqlite3.Connection], None]
+"""One step of the schema. Its name is what is recorded; it is never changed once released."""
+
+APPLICATION = 0x4C594345
+"""Marks the file as ours (`LYCE`)."""
+
+BUSY_MILLISECONDS = 5_000
+
+
+def connect(path: Path, migrations: Sequence[Migration], checked: bool = True) -> sqlite3.Connection:
+    """A connection in WAL mode with durable commits. Raises SetupError, or sqlite3.Error if not `checked`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(connection, path, migrations)
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, OSError) as error:
+        if not checked:
+            raise error if isinstance(error, sqlite3.Error) else sqlite3.OperationalError(str(error)) from error
+        raise SetupError(f"{path}: {_mend(error)}") from error
+    return connection
+
+
+def reader(path: Path) -> sqlite3.Connection:
+    """A connection that can only read; rows by column name. Writers do not wait for it."""
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and application != APPLICATION:
+        raise SetupError(f"{path}: this SQLite file belongs to another program; name another file")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    _migrate(connection, path, migrations)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    """Applies what is missing, in one transaction: several processes may open a new file at once."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied REAL NOT NULL) STRICT")
+    applied = {row[0] for row in connection.execute("SELECT name FROM migrations")}
+    known = {migration.__name__ for migration in migrations}
+    if newer := sorted(applied - known):
+        raise SetupError(f"{path}: written by a newer release (step {newer[0]!r}); install that release")
+    for migration in migrations:
+        if migration.__name__ not in applied:
+            migration(connection)
+            connection.execute("INSERT INTO migrations VALUES (?, ?)", (migration.__name__, time.time()))
+    connection.execute("COMMIT")
+
+
+def _mend(error: Exception) -> str:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return "damaged or not a SQLite file; move it away or restore a copy"
+    if name.startswith("SQLITE_FULL"):
+        return "the disk is full; make room"
+    if name.startswith("SQLITE_BUSY"):
+        return "another process holds it locked; end that process"
+    return f"cannot be written ({name or error.__class__.__name__}); check that the folder exists and is writable"
