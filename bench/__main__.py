@@ -1,0 +1,56 @@
+"""`lyceum bench NAME`: one measurement each, in a module of its own that is imported when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from experts.base import SetupError
+
+HELP = "Measure routing, the gateway's loop, speed and faults."
+EXAMPLE = "lyceum bench routers --data mmlu_pro"
+
+BENCHMARKS = {
+    "routers": ("bench.routers", "every router on every data set, against single experts, zero router and oracle"),
+    "loop": ("bench.loop", "microseconds a request of the gateway's loop, and the import time of each room"),
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which benchmark; what follows is its own."""
+    lines = "\n".join(f"  {name:8} {about}" for name, (_, about) in BENCHMARKS.items())
+    parser.epilog = f"benchmarks:\n{lines}\n\nlyceum bench NAME --help tells more.\nexample: {EXAMPLE}"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("name", choices=BENCHMARKS, metavar="NAME", help="one of: " + ", ".join(BENCHMARKS))
+    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of the benchmark")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Imports the benchmark's module and hands it the rest of the line."""
+    module = importlib.import_module(BENCHMARKS[args.name][0])
+    below = argparse.ArgumentParser(
+        prog=f"lyceum bench {args.name}",
+        description=module.HELP,
+        epilog=f"example: {module.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.arguments(below)
+    return int(module.run(below.parse_args(args.rest)))
+
+
+def main() -> int:
+    """The same without the gateway: `python -m bench NAME`."""
+    parser = argparse.ArgumentParser(prog="lyceum bench", description=HELP)
+    arguments(parser)
+    try:
+        return run(parser.parse_args())
+    except SetupError as error:
+        print(f"lyceum bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
