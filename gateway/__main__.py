@@ -1,0 +1,59 @@
+"""The command line: `lyceum COMMAND`; each command is a module of its own, imported when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from experts.base import SetupError
+
+COMMANDS = {
+    "serve": ("gateway.serve", "start the experts and the gateway"),
+    "check": ("gateway.check", "check a configuration without starting anything"),
+    "ask": ("gateway.ask", "ask in the terminal: the answer, who gave it, why, at what cost"),
+    "probe": ("bench.probe", "ask every expert prompts with checkable answers: the outcome table"),
+    "fit": ("gateway.fit", "train the router from an outcome table"),
+    "report": ("bench.report", "what it cost, what it was worth: one HTML page and a table"),
+    "bench": ("bench.__main__", "measure routing, speed and faults"),
+    "weights": ("experts.weights", "list and fetch model weights"),
+}
+"""Commands live in the room that does their work; the name is all that the gateway knows of them."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The first level: which command."""
+    top = argparse.ArgumentParser(
+        prog="lyceum", description="One OpenAI-compatible door in front of a school of experts."
+    )
+    top.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of: " + ", ".join(COMMANDS))
+    lines = "\n".join(f"  {name:8} {about}" for name, (_, about) in COMMANDS.items())
+    top.epilog = f"commands:\n{lines}\n\nlyceum COMMAND --help tells more.\nexample: lyceum serve --config lyceum.toml"
+    top.formatter_class = argparse.RawDescriptionHelpFormatter
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; what the operator must mend is one line and exit code 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = parser().parse_args(given[:1]).command
+    module = importlib.import_module(COMMANDS[command][0])
+    below = argparse.ArgumentParser(
+        prog=f"lyceum {command}",
+        description=module.HELP,
+        epilog=f"example: {module.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.arguments(below)
+    try:
+        return int(module.run(below.parse_args(given[1:])))
+    except SetupError as error:
+        print(f"lyceum {command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The ASGI application: finds the handler of an address; what has none is a 404 or 405 in OpenAI's form."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from gateway import asgi
+from gateway.errors import APIError
+from gateway.handlers import Door
+from gateway.http import Handler, HTTPCall, Reply
+
+Table = Mapping[tuple[str, str], Handler]
+
+
+def find(table: Table, method: str, path: str) -> tuple[Handler, str]:
+    """The handler of an exact address, or of a prefix that ends in `/`, and the route's name. Raises APIError."""
+    for route in (path, path[: path.rfind("/") + 1]):
+        handler = table.get((method, route))
+        if handler is not None:
+            return handler, route
+    known = {route for _, route in table}
+    if path in known or path[: path.rfind("/") + 1] in known:
+        raise APIError("method_not_allowed")
+    raise APIError("not_found")
+
+
+class App:
+    """The whole gateway behind ASGI."""
+
+    def __init__(self, door: Door, body_cap: int) -> None:
+        self.door, self.body_cap = door, body_cap
+        self.table = door.handlers()
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self.http(scope, receive, send)
+
+    async def http(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """One exchange: counted, guarded, cancelled when the client leaves."""
+        reply = asgi.ASGIReply(send, request_id())
+        route = "other"
+        try:
+            handler, route = find(self.table, scope["method"], scope["path"])
+        except APIError as error:
+            handler = _raiser(error)
+        cap = self.body_cap
+
+        async def guarded(call: HTTPCall, reply_: Reply) -> None:
+            await self.door.guarded(handler, call, reply_)
+
+        try:
+            await asgi.serve(guarded, scope, receive, reply, cap)
+        finally:
+            self.door.metrics.requests(route, str(reply.status)).inc()
+
+    async def lifespan(self, receive: asgi.Receive, send: asgi.Send) -> None:
+        """The server starts and stops what the door needs elsewhere; here is only the protocol's answer."""
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+
+def _raiser(error: APIError) -> Handler:
+    async def handler(call: HTTPCall, reply: Reply) -> None:
+        raise error
+
+    return handler
+
+
+def request_id() -> str:
+    """96 random bits in hexadecimal: the name of a request in headers, answers and the ledger."""
+    return os.urandom(12).hex()

@@ -1,0 +1,73 @@
+"""Keeps the books of a running gateway: every decision and outcome into the ledger, spend into the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from experts.base import Answer, Outcome
+from gateway.metrics import Metrics
+from policies.base import Decision, State
+from policies.ledger import Ledger, LedgerUnavailable
+from policies.rows import DecisionRow, OutcomeRow
+
+if TYPE_CHECKING:
+    from gateway.run import Call, Life
+
+LEFT = 499
+"""The status of a client that left, after nginx's."""
+
+
+class Books:
+    """The one writer of the ledger in this process."""
+
+    def __init__(self, ledger: Ledger, metrics: Metrics | None = None) -> None:
+        self.ledger, self.metrics = ledger, metrics or Metrics()
+
+    def allowance(self) -> int | None:
+        """What may still be spent, in nano-dollars; `None` is no limit."""
+        return None
+
+    def decided(self, life: Life, state: State, decision: Decision) -> asyncio.Future[None]:
+        """Queues a decision's row; it becomes durable while the experts work. Raises LedgerUnavailable at once
+        if the ledger cannot be written, so that nothing is asked that would not be recorded."""
+        if not self.ledger.available:
+            raise LedgerUnavailable("the ledger cannot be written")
+        row = DecisionRow.of(state, decision, life.step, time=time.time(), key=life.key, policy=life.policy_name)
+        return self.ledger.write(row)
+
+    async def settled(self, call: Call, outcome: Outcome, kind: str) -> None:
+        """Writes an outcome; returns when it is durable, unless nobody is left to be told."""
+        status = LEFT if kind == "client_left" else None
+        row = OutcomeRow.of(call.life.request.id, call.life.step, outcome, time.time(), status)
+        if status == LEFT:
+            row = replace(row, reason=kind)
+        self.count(outcome, kind)
+        durable = self.ledger.write(row)
+        if status != LEFT:
+            await durable
+
+    def count(self, outcome: Outcome, kind: str) -> None:
+        """Adds an outcome to the metrics."""
+        name = outcome.expert
+        self.metrics.outcomes(name, kind).inc()
+        self.metrics.seconds(name).observe(outcome.timing.total)
+        if outcome.cost is not None:
+            self.metrics.spend(name).inc(outcome.cost)
+        if outcome.timing.first is not None:
+            self.metrics.first(name).observe(outcome.timing.first)
+        if isinstance(outcome, Answer) and outcome.usage is not None:
+            self.metrics.tokens(name, "prompt").inc(outcome.usage.prompt_tokens or 0)
+            self.metrics.tokens(name, "completion").inc(outcome.usage.completion_tokens or 0)
+
+    async def explain(self, decision: str, key: str) -> dict[str, Any] | None:
+        """The story of a decision, if it is this key's."""
+        story = await asyncio.to_thread(self.ledger.explain, decision)
+        mine = story is not None and all(row["key"] == key for row in story["decisions"])
+        return story if mine else None
+
+    async def close(self) -> None:
+        """Writes what is queued."""
+        await self.ledger.close()

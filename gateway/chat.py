@@ -1,0 +1,188 @@
+"""The dialect of /v1/chat/completions: bytes to a Request, chunks to JSON or server-sent events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from experts.base import Answer, Chunk, Request
+from experts.card import Usage
+from gateway.errors import APIError
+
+NUMBERS: dict[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+}
+"""Ranges of the OpenAI API reference; everything else is the expert's to judge."""
+
+COUNTS = ("max_tokens", "max_completion_tokens", "n")
+
+
+def parse(body: bytes, request_id: str) -> Request:
+    """The request of a body. Raises APIError with the `param` at fault."""
+    fields = _object(body)
+    messages, model = fields.pop("messages", None), fields.pop("model", None)
+    _check_messages(messages)
+    if not isinstance(model, str) or not model:
+        raise APIError(_wrong(model), "model must be a non-empty string.", "model")
+    _check_options(fields)
+    return Request(tuple(messages), fields, model, request_id)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise APIError("invalid_json", f"The body is not valid JSON: {error.msg} at byte {error.pos}.") from None
+    if not isinstance(fields, dict):
+        raise APIError("invalid_json", "The body must be a JSON object.")
+    return fields
+
+
+def _wrong(value: Any) -> str:
+    return "missing_required_parameter" if value is None else "invalid_type"
+
+
+def _check_messages(messages: Any) -> None:
+    if not isinstance(messages, list):
+        raise APIError(_wrong(messages), "messages must be a list of objects.", "messages")
+    if not messages:
+        raise APIError("invalid_value", "messages must not be empty.", "messages")
+    for index, message in enumerate(messages):
+        param = f"messages[{index}]"
+        if not isinstance(message, dict):
+            raise APIError("invalid_type", f"{param} must be an object.", param)
+        if not isinstance(message.get("role"), str):
+            raise APIError(_wrong(message.get("role")), f"{param}.role must be a string.", f"{param}.role")
+        if not isinstance(message.get("content"), str | list | None):
+            raise APIError("invalid_type", f"{param}.content must be a string or a list.", f"{param}.content")
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    if not isinstance(options.get("stream"), bool | None):
+        raise APIError("invalid_type", "stream must be a boolean.", "stream")
+    if not isinstance(options.get("stream_options"), dict | None):
+        raise APIError("invalid_type", "stream_options must be an object.", "stream_options")
+    for name, (low, high) in NUMBERS.items():
+        _check_number(name, options.get(name), low, high)
+    for name in COUNTS:
+        value = options.get(name)
+        if isinstance(value, float):
+            raise APIError("invalid_type", f"{name} must be an integer.", name)
+        _check_number(name, value, 1, 10_000_000)
+    for name in ("tools", "stop"):
+        if name == "tools" and not isinstance(options.get(name), list | None):
+            raise APIError("invalid_type", f"{name} must be a list.", name)
+
+
+def _check_number(name: str, value: Any, low: float, high: float) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise APIError("invalid_type", f"{name} must be a number.", name)
+    if not low <= value <= high:
+        raise APIError("invalid_value", f"{name} must be between {low:g} and {high:g}.", name)
+
+
+def wants_usage(request: Request) -> bool:
+    """Whether the client asked for the usage event of a stream."""
+    options = request.options.get("stream_options") or {}
+    return bool(options.get("include_usage"))
+
+
+def whole(chunk: Chunk, request_id: str, model: str, created: int) -> bytes:
+    """A `chat.completion` object: the expert's own with our id and the model's name, or one made of the chunk."""
+    if chunk.data is not None:
+        body = orjson.loads(chunk.data)
+        return orjson.dumps({**body, "id": _id(request_id), "model": model})
+    choice = {"index": 0, "message": _message(chunk), "finish_reason": chunk.finish_reason, "logprobs": None}
+    return orjson.dumps(
+        {
+            "id": _id(request_id),
+            "object": "chat.completion",
+            "created": created,
+            "model": model,
+            "choices": [choice],
+            "usage": usage(chunk.usage),
+        }
+    )
+
+
+def _message(chunk: Chunk) -> dict[str, Any]:
+    return {"role": "assistant", "content": None, "refusal": None, **chunk.delta}
+
+
+def usage(tokens: Usage | None) -> dict[str, Any] | None:
+    """OpenAI's usage object; `None` when nothing is known."""
+    if tokens is None:
+        return None
+    prompt, completion = tokens.prompt_tokens or 0, tokens.completion_tokens or 0
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": tokens.cached_tokens or 0},
+        "completion_tokens_details": {"reasoning_tokens": tokens.reasoning_tokens or 0},
+    }
+
+
+class Events:
+    """Turns chunks into server-sent events: our id and model on each, usage only for a client that asked for it."""
+
+    def __init__(self, request: Request, model: str, created: int) -> None:
+        self.wants_usage = wants_usage(request)
+        self.head = {"id": _id(request.id), "object": "chat.completion.chunk", "created": created, "model": model}
+        self.usage: Usage | None = None
+        self.sent_usage = False
+
+    def of(self, chunk: Chunk) -> bytes:
+        """The event of a chunk; empty when the client is to see nothing of it."""
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        event = self._foreign(chunk.data) if chunk.data is not None else self._own(chunk)
+        return b"" if event is None else b"data: " + orjson.dumps(event) + b"\n\n"
+
+    def _foreign(self, data: bytes) -> dict[str, Any] | None:
+        event: dict[str, Any] = orjson.loads(data)
+        if event.get("object") == "chat.completion":
+            event["choices"] = [_as_delta(choice) for choice in event.get("choices", [])]
+        event.update(self.head)
+        if not self.wants_usage:
+            event.pop("usage", None)
+            return event if event.get("choices") else None
+        self.sent_usage = self.sent_usage or event.get("usage") is not None
+        return event
+
+    def _own(self, chunk: Chunk) -> dict[str, Any] | None:
+        if not chunk.delta and chunk.finish_reason is None:
+            return None
+        choice = {"index": 0, "delta": dict(chunk.delta), "finish_reason": chunk.finish_reason, "logprobs": None}
+        return {**self.head, "choices": [choice]}
+
+    def end(self) -> bytes:
+        """The usage event if it is still owed, then the end of the stream."""
+        owed = b""
+        if self.wants_usage and not self.sent_usage and self.usage is not None:
+            owed = b"data: " + orjson.dumps({**self.head, "choices": [], "usage": usage(self.usage)}) + b"\n\n"
+        return owed + b"data: [DONE]\n\n"
+
+
+def _as_delta(choice: dict[str, Any]) -> dict[str, Any]:
+    """A whole choice as the one delta of a stream; tool calls get the index that deltas need."""
+    rest = {key: value for key, value in choice.items() if key != "message"}
+    message = dict(choice.get("message") or {})
+    if message.get("tool_calls"):
+        message["tool_calls"] = [{"index": i, **call} for i, call in enumerate(message["tool_calls"])]
+    return {**rest, "delta": message}
+
+
+def _id(request_id: str) -> str:
+    return "chatcmpl-" + request_id
+
+
+def as_chunk(answer: Answer) -> Chunk:
+    """An answer that was given before, as one chunk."""
+    return Chunk(answer.message, answer.finish_reason, answer.usage, answer.cost, answer.data)

@@ -1,0 +1,72 @@
+"""Makes the school that a configuration describes, fitting its router on the first start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from routers.fit import fit, load_router
+
+from experts.base import SetupError
+from gateway.auth import Keys, digest, from_table, local_key
+from gateway.books import Books
+from gateway.config import Builder, Config
+from gateway.handlers import Door
+from gateway.school import School
+from policies.ledger import Ledger
+from routers.base import Encoder, Router
+
+LOCAL = "local"
+"""The name of the key that is made when the configuration has none."""
+
+
+def school(config: Config) -> School:
+    """The school, nothing started. Raises SetupError."""
+    builder = Builder(config)
+    experts = builder.experts()
+    policy, policies = builder.policies()
+    encoder = builder.encoder()
+    folder = Path(config.state.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger.open(folder / "ledger.sqlite")
+    return School(experts, router(config, encoder), policy, Books(ledger), policies, encoder)
+
+
+def router(config: Config, encoder: Encoder | None) -> Router:
+    """The fitted router, or a new one from the outcome table when there is none yet."""
+    folder = router_folder(config)
+    if not (folder / "manifest.json").exists():
+        fit(outcomes_path(config), config.router, encoder, folder)
+    return load_router(folder)
+
+
+def router_folder(config: Config) -> Path:
+    """Where the fitted router lies."""
+    return Path(config.state.folder) / "router"
+
+
+def outcomes_path(config: Config) -> Path:
+    """The outcome table: the operator's, or the one that comes with the product."""
+    if config.state.outcomes:
+        return Path(config.state.outcomes)
+    return Path(__file__).parent.parent / "routers" / "data" / "outcomes.parquet"
+
+
+def keys(config: Config) -> Keys:
+    """The configured keys; without any, one local key in the state folder."""
+    if config.keys:
+        return from_table(config.keys)
+    try:
+        secret = local_key(key_path(config))
+    except OSError as error:
+        raise SetupError(f"{key_path(config)}: cannot keep the local key: {error.strerror}") from error
+    return Keys({LOCAL: digest(secret)})
+
+
+def key_path(config: Config) -> Path:
+    """Where the local key lies."""
+    return Path(config.state.folder) / "key"
+
+
+def door(config: Config) -> Door:
+    """The door with everything behind it."""
+    return Door(school(config), keys(config), names_expert=config.server.answer_model == "expert")

@@ -1,0 +1,150 @@
+"""The operator's file: TOML that names classes by import string; an error names its key and the mend."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from experts.base import Expert, SetupError
+from experts.build import build, check_key, convert
+from policies.base import Policy
+from routers.base import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the gateway listens and what it takes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    body_mb: float = 32.0
+    answer_model: str = "expert"
+    """What `model` says in an answer: the `expert` that gave it, or the model that was `requested`."""
+
+    def __post_init__(self) -> None:
+        if self.answer_model not in ("expert", "requested"):
+            raise SetupError('server.answer_model: give "expert" or "requested"')
+        if not 0 <= self.port <= 65535:
+            raise SetupError("server.port: give a number from 0 to 65535")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where the gateway keeps what lasts: the ledger, the router, weights, the local key."""
+
+    folder: str = "state"
+    outcomes: str = ""
+    """The outcome table from which a missing router is fitted; empty: the one that comes with us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration, checked as far as it can be without starting anything."""
+
+    experts: Mapping[str, Mapping[str, Any]]
+    router: Mapping[str, Any]
+    policy: Mapping[str, Any]
+    policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    encoder: Mapping[str, Any] | None = None
+    server: Server = Server()
+    state: State = State()
+
+
+TABLES = tuple(field.name for field in fields(Config))
+
+
+EMBEDDED = Path(__file__).with_name("lyceum.toml")
+"""The configuration that comes with us."""
+
+
+def path(given: Path | None) -> Path:
+    """The configuration file: the one given, else ./lyceum.toml, else the embedded school."""
+    own = Path("lyceum.toml")
+    return given or (own if own.exists() else EMBEDDED)
+
+
+def read(path: Path) -> Config:
+    """The configuration of a file. Raises SetupError."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise SetupError(f"{path}: cannot read the configuration: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SetupError(f"{path}: the configuration is not UTF-8 text (byte {error.start})") from error
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SetupError(f"{path}: not valid TOML: {error}") from error
+    try:
+        return of(tables)
+    except SetupError as error:
+        raise SetupError(f"{path}: {error}") from error
+
+
+def of(tables: Mapping[str, Any]) -> Config:
+    """The configuration of parsed tables. Raises SetupError that names the key."""
+    for key, value in tables.items():
+        check_key(key, list(TABLES), key)
+        if not isinstance(value, dict):
+            raise SetupError(f"{key}: this must be a table, [{key}]")
+    for name in ("experts", "router", "policy"):
+        if not tables.get(name):
+            raise SetupError(f"{name}: this table is missing")
+    for name, entry in tables.get("keys", {}).items():
+        for key in entry:
+            check_key(key, ["env", "sha256"], f"keys.{name}.{key}")
+    values = dict(tables)
+    for name, kind in (("server", Server), ("state", State)):
+        values[name] = _section(values.get(name, {}), kind, name)
+    return Config(**values)
+
+
+def _section(table: Mapping[str, Any], kind: Any, path: str) -> Any:
+    known = [field.name for field in dataclasses.fields(kind)]
+    for key in table:
+        check_key(key, known, f"{path}.{key}")
+    return convert(dict(table), kind, path)
+
+
+class Builder:
+    """Builds experts in the order in which they name each other."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.made: dict[str, Expert] = {}
+        self.under_way: list[str] = []
+
+    def experts(self) -> dict[str, Expert]:
+        """Every expert by name, in the file's order."""
+        return {name: self.expert(f"experts.{name}", name) for name in self.config.experts}
+
+    def expert(self, path: str, name: str) -> Expert:
+        """The expert of a name; `path` is the key that names it."""
+        if name in self.made:
+            return self.made[name]
+        if name not in self.config.experts:
+            check_key(name, sorted(self.config.experts), path)
+        if name in self.under_way:
+            raise SetupError(f"{path}: a circle of experts: {' -> '.join([*self.under_way, name])}")
+        self.under_way.append(name)
+        made: Expert = build(self.config.experts[name], f"experts.{name}", {"name": name}, self.expert)
+        self.under_way.pop()
+        self.made[name] = made
+        return made
+
+    def policies(self) -> tuple[Policy, dict[str, Policy]]:
+        """The default policy and the named ones."""
+        named = {name: build(table, f"policies.{name}") for name, table in self.config.policies.items()}
+        return build(self.config.policy, "policy"), named
+
+    def encoder(self) -> Encoder | None:
+        """The encoder, if one is configured."""
+        if self.config.encoder is None:
+            return None
+        made: Encoder = build(self.config.encoder, "encoder")
+        return made

@@ -1,0 +1,134 @@
+"""One table of everything that can go wrong for a client: name -> status, type, code, whether a retry can help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from experts.base import ExpertError, Rejected
+from policies.ledger import LedgerUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How one error looks on the wire. `retry`: a later identical request may succeed."""
+
+    status: int
+    type: str
+    message: str
+    retry: bool = False
+
+
+IRE = "invalid_request_error"
+
+ERRORS: dict[str, Row] = {
+    "invalid_json": Row(400, IRE, "The body is not valid JSON."),
+    "invalid_type": Row(400, IRE, "A field has the wrong type."),
+    "invalid_value": Row(400, IRE, "A field has a value that is not allowed."),
+    "missing_required_parameter": Row(400, IRE, "A required field is missing."),
+    "expert_rejected": Row(400, IRE, "The expert refused this request."),
+    "invalid_api_key": Row(401, "authentication_error", "The API key is missing or not known."),
+    "not_found": Row(404, IRE, "There is nothing at this address."),
+    "model_not_found": Row(404, IRE, "There is no such model."),
+    "decision_not_found": Row(404, IRE, "There is no such decision for this key."),
+    "method_not_allowed": Row(405, IRE, "This address does not take that method."),
+    "request_too_large": Row(413, IRE, "The body is larger than this server takes."),
+    "unsupported_media_type": Row(415, IRE, "Send JSON, not compressed."),
+    "no_eligible_expert": Row(400, IRE, "No expert can take this request (context, tools or modalities)."),
+    "budget_exceeded": Row(429, "insufficient_quota", "The budget does not allow this request."),
+    "internal_error": Row(500, "server_error", "The server failed on this request; it has been noted.", retry=True),
+    "upstream_error": Row(502, "server_error", "The expert's answer was broken off.", retry=True),
+    "all_experts_failed": Row(502, "server_error", "Every expert that was asked failed.", retry=True),
+    "no_healthy_expert": Row(503, "server_error", "No expert can be reached right now.", retry=True),
+    "ledger_unavailable": Row(
+        503, "server_error", "The ledger cannot be written; nothing is answered unrecorded.", True
+    ),
+    "upstream_timeout": Row(504, "server_error", "The answer took too long.", retry=True),
+}
+
+
+@dataclass(frozen=True)
+class APIError(Exception):
+    """An error of ours on its way to the client. `code` is a key of ERRORS."""
+
+    code: str
+    message: str = ""
+    param: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    status: int | None = None
+    upstream_code: str | None = None
+
+    def __str__(self) -> str:
+        return self.message or ERRORS[self.code].message
+
+    @property
+    def http_status(self) -> int:
+        """The status line's number."""
+        return self.status or ERRORS[self.code].status
+
+    def body(self) -> dict[str, Any]:
+        """OpenAI's error object."""
+        row = ERRORS[self.code]
+        return {
+            "error": {
+                "message": self.message or row.message,
+                "type": row.type,
+                "code": self.upstream_code or self.code,
+                "param": self.param,
+            }
+        }
+
+    def encoded(self) -> bytes:
+        """The body as bytes."""
+        return orjson.dumps(self.body())
+
+    def all_headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers that tell a client whether to try again."""
+        row = ERRORS[self.code]
+        headers = dict(self.headers)
+        if self.http_status in (408, 409, 429) or self.http_status >= 500:
+            headers.setdefault("x-should-retry", "true" if row.retry else "false")
+        if row.retry and self.http_status == 503:
+            headers.setdefault("retry-after", "1")
+        return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+REFUSALS = {
+    "no_expert": "no_eligible_expert",
+    "budget": "budget_exceeded",
+    "exhausted": "all_experts_failed",
+}
+
+
+def refusal(reason: str, error: ExpertError | None) -> APIError:
+    """What a client hears of a Refuse; `error` is the last expert's, where there is one."""
+    if isinstance(error, Rejected) and not error.retryable:
+        about = error.about
+        return APIError(
+            "expert_rejected",
+            str(error),
+            about.get("param"),
+            status=about.get("status"),
+            upstream_code=about.get("code"),
+        )
+    if reason == "exhausted" and error is not None and error.reason == "unavailable":
+        return APIError("no_healthy_expert", headers=_retry_after(error))
+    return APIError(REFUSALS.get(reason, "all_experts_failed"))
+
+
+def _retry_after(error: ExpertError) -> dict[str, str]:
+    seconds = error.about.get("retry_after")
+    return {} if seconds is None else {"retry-after": str(max(1, round(seconds)))}
+
+
+def of(error: Exception) -> APIError:
+    """The client's view of any exception; what we do not know is an internal error without details."""
+    if isinstance(error, APIError):
+        return error
+    if isinstance(error, LedgerUnavailable):
+        return APIError("ledger_unavailable")
+    if isinstance(error, ExpertError):
+        return APIError("upstream_error")
+    return APIError("internal_error")

@@ -1,0 +1,222 @@
+"""What each address does, written once for every server: a call comes, a reply goes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from experts.base import Request
+from experts.card import dollars
+from experts.catalog import eligible
+from gateway import chat, errors
+from gateway.auth import Keys
+from gateway.errors import APIError
+from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
+from gateway.metrics import Metrics
+from gateway.run import Life, Result
+from gateway.school import School
+from policies.base import Policy, State
+from policies.pick import Only, Utility
+
+log = logging.getLogger("lyceum")
+
+AUTO = "auto"
+
+
+@dataclass(slots=True)
+class Door:
+    """Everything that handlers share."""
+
+    school: School
+    keys: Keys
+    names_expert: bool = True
+    """Whether `model` in an answer is the expert's name; else it is the model that was requested."""
+    started: int = field(default_factory=lambda: int(time.time()))
+    ready: bool = False
+
+    @property
+    def metrics(self) -> Metrics:
+        """What is counted."""
+        return self.school.books.metrics
+
+    def handlers(self) -> dict[tuple[str, str], Handler]:
+        """The handler of each method and address; a trailing `/` takes the rest of the address."""
+        return {
+            ("POST", "/v1/chat/completions"): self.chat,
+            ("GET", "/v1/models"): self.models,
+            ("GET", "/v1/models/"): self.model,
+            ("POST", "/v1/route"): self.route,
+            ("GET", "/v1/decisions/"): self.decision,
+            ("GET", "/healthz"): self.healthz,
+            ("GET", "/readyz"): self.readyz,
+            ("GET", "/metrics"): self.show_metrics,
+        }
+
+    async def guarded(self, handler: Handler, call: HTTPCall, reply: Reply) -> None:
+        """Runs a handler; the one place where every exception becomes an error body."""
+        try:
+            await handler(call, reply)
+        except APIError as error:
+            await send_error(reply, error)
+        except Exception as error:  # the one marked boundary: a bug, a store or an expert that failed
+            known = errors.of(error)
+            if known.code == "internal_error":
+                log.exception("internal error on %s (%s)", call.path, call.id)
+            if reply.started:  # a stream: it ends with an error event and without [DONE]
+                await reply.write(b"data: " + known.encoded() + b"\n\n")
+                await reply.end()
+            else:
+                await send_error(reply, known)
+
+    async def chat(self, call: HTTPCall, reply: Reply) -> None:
+        """POST /v1/chat/completions."""
+        key = self.keys.name(call.headers)
+        request = chat.parse(call.body, call.id)
+        name, policy = self.policy(request.model)
+        result = await Life(self.school, request, policy, name, key).run()
+        send = self.stream if request.stream else self.plain
+        await send(request, result, reply)
+
+    def policy(self, model: str) -> tuple[str, Policy]:
+        """The policy that a requested model dials: `auto`, `auto:DOLLARS`, a policy's name, an expert's."""
+        if model == AUTO:
+            return AUTO, self.school.policy
+        if model in self.school.policies:
+            return model, self.school.policies[model]
+        if model in self.school.experts:
+            return "only", Only(model)
+        return "auto:", Utility(usd_per_quality=_dial(model))
+
+    async def plain(self, request: Request, result: Result, reply: Reply) -> None:
+        """One JSON body."""
+        async with aclosing(result.chunks) as chunks:
+            async for chunk in chunks:
+                body = chat.whole(chunk, request.id, self.model_of(request, result), int(time.time()))
+                headers = [*_about(result), (b"x-lyceum-cost", _money(result.spent + (chunk.cost or 0)))]
+                await send_json(reply, body, 200, headers)
+
+    async def stream(self, request: Request, result: Result, reply: Reply) -> None:
+        """Server-sent events."""
+        events = chat.Events(request, self.model_of(request, result), int(time.time()))
+        head = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        await reply.start(200, [*head, (b"x-accel-buffering", b"no"), *_about(result)])
+        async with aclosing(result.chunks) as chunks:
+            async for chunk in chunks:
+                event = events.of(chunk)
+                if event:
+                    await reply.write(event)
+        await reply.write(events.end())
+        await reply.end()
+
+    def model_of(self, request: Request, result: Result) -> str:
+        """What `model` says in the answer."""
+        return result.expert if self.names_expert else request.model
+
+    async def models(self, call: HTTPCall, reply: Reply) -> None:
+        """GET /v1/models."""
+        self.keys.name(call.headers)
+        await send_json(reply, {"object": "list", "data": [self._model(name) for name in self._names()]})
+
+    async def model(self, call: HTTPCall, reply: Reply) -> None:
+        """GET /v1/models/{id}."""
+        self.keys.name(call.headers)
+        name = call.path.removeprefix("/v1/models/")
+        if name not in self._names():
+            raise APIError("model_not_found", param="model")
+        await send_json(reply, self._model(name))
+
+    def _names(self) -> list[str]:
+        return [AUTO, *self.school.policies, *self.school.experts]
+
+    def _model(self, name: str) -> dict[str, Any]:
+        expert = self.school.experts.get(name)
+        about = {} if expert is None else {"description": expert.card.description, "domain": expert.card.domain}
+        kind = "policy" if expert is None else "expert"
+        return {"id": name, "object": "model", "created": self.started, "owned_by": "lyceum", "kind": kind, **about}
+
+    async def route(self, call: HTTPCall, reply: Reply) -> None:
+        """POST /v1/route: what would happen to this request, and why; nothing is asked, nothing is spent."""
+        self.keys.name(call.headers)
+        request = chat.parse(call.body, call.id)
+        name, policy = self.policy(request.model)
+        request = await self.school.embedded(request)
+        catalog = self.school.catalog(request.model)
+        able = eligible(request, catalog)
+        estimates = self.school.router.estimate(request, able, ())
+        decision = policy.decide(State(request, estimates, (), self.school.books.allowance(), self.school.draw()))
+        await send_json(reply, explained(name, decision, estimates, [name for name in catalog if name not in able]))
+
+    async def decision(self, call: HTTPCall, reply: Reply) -> None:
+        """GET /v1/decisions/{id}: the whole story of one request of this key."""
+        key = self.keys.name(call.headers)
+        story = await self.school.books.explain(call.path.removeprefix("/v1/decisions/"), key)
+        if story is None:
+            raise APIError("decision_not_found")
+        await send_json(reply, story)
+
+    async def healthz(self, call: HTTPCall, reply: Reply) -> None:
+        """GET /healthz: the process is alive."""
+        await send_json(reply, {"status": "ok"})
+
+    async def readyz(self, call: HTTPCall, reply: Reply) -> None:
+        """GET /readyz: 200 once every expert has been started."""
+        experts = {name: bool(getattr(expert, "ready", True)) for name, expert in self.school.experts.items()}
+        body = {"status": "ready" if self.ready else "starting", "experts": experts}
+        await send_json(reply, body, 200 if self.ready else 503)
+
+    async def show_metrics(self, call: HTTPCall, reply: Reply) -> None:
+        """GET /metrics: Prometheus' text format."""
+        self.keys.name(call.headers)
+        body = self.metrics.text()
+        headers = [(b"content-type", b"text/plain; version=0.0.4"), (b"content-length", str(len(body)).encode())]
+        await reply.start(200, headers)
+        await reply.write(body)
+        await reply.end()
+
+
+def _dial(model: str) -> float:
+    head, _, price = model.partition(":")
+    try:
+        value = float(price)
+    except ValueError:
+        value = -1.0
+    if head != AUTO or not 0 <= value < 1e6:
+        raise APIError("model_not_found", "There is no such model; GET /v1/models lists them.", "model")
+    return value
+
+
+def _about(result: Result) -> Headers:
+    return [(b"x-lyceum-expert", result.expert.encode()), (b"x-lyceum-decision", result.decision.encode())]
+
+
+def _money(nano: int) -> bytes:
+    return f"{nano // 10**9}.{nano % 10**9:09d}".encode()
+
+
+def explained(policy: str, decision: Any, estimates: Any, excluded: list[str]) -> dict[str, Any]:
+    """A decision and its candidates, best first, for people."""
+    ranked = sorted(estimates.values(), key=lambda estimate: -estimate.quality)
+    candidates = [
+        {
+            "expert": estimate.expert,
+            "quality": round(estimate.quality, 4),
+            "std": round(estimate.std, 4),
+            "cost": dollars(estimate.cost),
+            "cost_high": dollars(estimate.cost_high),
+            "latency": round(estimate.latency, 3),
+        }
+        for estimate in ranked
+    ]
+    return {
+        "policy": policy,
+        "decision": type(decision).__name__.lower(),
+        "experts": list(getattr(decision, "experts", ())),
+        "reason": getattr(decision, "reason", None),
+        "why": decision.why,
+        "probability": getattr(decision, "probability", None),
+        "candidates": candidates,
+        "excluded": excluded,
+    }

@@ -1,0 +1,59 @@
+"""What the operator's configuration makes, started and stopped together: experts, router, policies, books."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from experts.base import Expert, Request
+from experts.catalog import Catalog
+from policies.base import Policy
+from routers.base import Encoder, Router
+
+if TYPE_CHECKING:
+    from gateway.books import Books
+
+
+@dataclass(slots=True)
+class School:
+    """Everything a request can meet. Clock and randomness are passed in, so that a fault replays by its seed."""
+
+    experts: Mapping[str, Expert]
+    router: Router
+    policy: Policy
+    books: Books
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    encoder: Encoder | None = None
+    clock: Callable[[], float] = time.monotonic
+    encoding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "encoder"))
+    """Encoders are not for several threads at once."""
+    draw: Callable[[], float] = field(default_factory=lambda: random.Random().random)
+
+    def catalog(self, model: str) -> Catalog:
+        """The cards of the experts that a request for `model` may meet: all, or the one it names."""
+        if model in self.experts:
+            return {model: self.experts[model].card}
+        return {name: expert.card for name, expert in self.experts.items() if getattr(expert, "ready", True)}
+
+    async def embedded(self, request: Request) -> Request:
+        """The request with its embedding, made off the loop; without one when nobody would read it."""
+        if self.encoder is None or request.embedding is not None or request.model in self.experts:
+            return request
+        loop = asyncio.get_running_loop()
+        vectors = await loop.run_in_executor(self.encoding, self.encoder.encode, [request.prompt])
+        return replace(request, embedding=vectors[0])
+
+    async def start(self) -> None:
+        """Starts every expert that has something to start, side by side."""
+        await asyncio.gather(*(expert.start() for expert in self.experts.values() if hasattr(expert, "start")))
+
+    async def stop(self) -> None:
+        """Stops them all, then closes the books."""
+        await asyncio.gather(*(expert.stop() for expert in self.experts.values() if hasattr(expert, "stop")))
+        self.encoding.shutdown(wait=False, cancel_futures=True)
+        await self.books.close()

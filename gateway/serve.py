@@ -1,0 +1,150 @@
+"""The command `lyceum serve`: starts the experts and the gateway; Ctrl-C or SIGTERM drains and ends every child."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import uvicorn
+import uvloop
+from rich.console import Console
+
+from experts.base import SetupError
+from gateway import compose, config
+from gateway.app import App
+from gateway.config import Config
+from gateway.fit import config_argument
+from gateway.handlers import Door
+
+HELP = "start the experts and the gateway"
+EXAMPLE = "lyceum serve --config lyceum.toml --port 8000"
+GRACE_SECONDS = 30
+"""How long answers under way may take to finish after a signal; a second signal ends them."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    config_argument(parser)
+    parser.add_argument("--host", help="address to listen on; default: the configuration's")
+    parser.add_argument("--port", type=int, help="port to listen on, 0 for any free one; default: the configuration's")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serves until a signal comes."""
+    settings = config.read(config.path(args.config))
+    given = {name: value for name in ("host", "port") if (value := getattr(args, name)) is not None}
+    settings = replace(settings, server=replace(settings.server, **given))
+    with listening(settings) as listener:
+        uvloop.run(serve(settings, listener))
+    return 0
+
+
+@contextlib.contextmanager
+def listening(settings: Config) -> Iterator[socket.socket]:
+    """The listening socket. Raises SetupError if the address cannot be had."""
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            mend = "stop what uses it or give --port"
+            raise SetupError(f"server.port: cannot listen on {host}:{port}: {error.strerror}; {mend}") from error
+        yield listener
+
+
+async def serve(settings: Config, listener: socket.socket) -> None:
+    """Opens the door at once, starts the experts behind it, and stops them all at the end."""
+    console = Console()
+    host, port = listener.getsockname()[:2]
+    url = f"http://{host}:{port}"
+    door = compose.door(settings)
+    server = Server(settings, door)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    console.print(f"listening on {url}")
+    starting = asyncio.create_task(start(door, console))
+    try:
+        await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            starting.result()
+            console.print(hello(settings, url), soft_wrap=True, markup=False, highlight=False)
+        await serving
+    finally:
+        server.should_exit = True
+        starting.cancel()
+        await asyncio.wait((serving, starting))
+        await door.school.stop()
+
+
+async def start(door: Door, console: Console) -> None:
+    """Starts the experts side by side and says when each is ready."""
+    began = time.monotonic()
+
+    async def one(name: str) -> None:
+        expert = door.school.experts[name]
+        if hasattr(expert, "start"):
+            await expert.start()
+        console.print(f"  {name} is ready after {time.monotonic() - began:.1f} s", highlight=False)
+
+    await asyncio.gather(*(one(name) for name in door.school.experts))
+    door.ready = True
+
+
+def hello(settings: Config, url: str) -> str:
+    """The three lines to try."""
+    key = "$LYCEUM_KEY" if settings.keys else f"$(cat {compose.key_path(settings)})"
+    body = '{"model": "auto", "messages": [{"role": "user", "content": "What is 17 * 23?"}]}'
+    return (
+        f"\nReady. Try:\n"
+        f"  curl {url}/v1/chat/completions -H \"Authorization: Bearer {key}\" -d '{body}'\n"
+        f'  OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY="{key}" python -c "import openai; print(openai.OpenAI().chat.'
+        f"completions.create(model='auto', messages=[dict(role='user', content='Factor x^2-5x+6')]))\"\n"
+        f'  lyceum ask "If all cats are animals and Tom is a cat, is Tom an animal?"'
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn, whose signals end in our own order: answers first, then experts, then the ledger."""
+
+    def __init__(self, settings: Config, door: Door) -> None:
+        app = App(door, int(settings.server.body_mb * 1024 * 1024))
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                loop="uvloop",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                log_level="warning",
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        self.door = door
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals set flags here and are not raised again afterwards, as uvicorn would."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.leave)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def leave(self) -> None:
+        """The first signal drains, the second does not wait."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self.door.ready = False
