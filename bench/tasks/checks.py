@@ -147,13 +147,16 @@ def yes(expected: bool) -> Check:
     return check
 
 
-def letter(expected: str, options: str = "ABCD") -> Check:
-    """The answer chooses this letter of a multiple choice question."""
+def letter(expected: str, options: Sequence[str]) -> Check:
+    """The answer chooses this letter of a multiple choice question, or repeats that option alone."""
+    letters = "ABCDEFGH"[: len(options)]
+    by_text = label(options[letters.index(expected)], options)
 
     def check(answer: str) -> float:
-        text = final(answer) if MARKER.search(plain(answer)) or BOXED.search(answer) else plain(answer).strip()
-        found = re.match(rf"\(?([{options}])(?:[).:,\s]|$)", text) or re.search(rf"\(?\b([{options}])\)?[).:]", text)
-        return float(bool(found) and found is not None and found[1] == expected)
+        marked = MARKER.search(plain(answer)) or BOXED.search(answer)
+        text = final(answer) if marked else plain(answer).strip()
+        found = re.match(rf"\(?([{letters}])(?:[).:,\s]|$)", text) or re.search(rf"\b([{letters}])[).:]", text)
+        return float(found[1] == expected) if found else by_text(answer)
 
     return check
 

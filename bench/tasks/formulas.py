@@ -130,7 +130,7 @@ class Parser:
             self.take()
             exponent = self.atom()
         inside = self.power() if self.peek() == "(" else self._bare_argument()
-        outer: Value = lambda at: function(inside(at))  # noqa: E731 - a value is a function here
+        outer: Value = lambda at: function(inside(at))
         return outer if exponent is None else _combine(outer, "^", exponent)
 
     def _bare_argument(self) -> Value:
@@ -234,7 +234,7 @@ def factored(text: str) -> bool:
         depth += (letter == "(") - (letter == ")")
         if depth == 0 and letter in "+-" and place > 0:
             return False
-    return text.count("(") >= 2 or ")^" in text.replace(" ", "") or ")**" in text  # noqa: PLR2004
+    return text.count("(") >= 2 or ")^" in text.replace(" ", "") or ")**" in text
 
 
 def expanded(text: str) -> bool:
