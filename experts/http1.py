@@ -1,0 +1,228 @@
+"""A keep-alive HTTP/1.1 client for one origin: a capped pool, deadlines, back-pressure, and nothing else.
+
+Redirects are not followed, bodies are not decompressed, no cookie is kept. `Client.send` is the fast way: an answer
+goes to a sink by callbacks, without a task. `Client.request` is a thin layer over it for `async with`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import OrderedDict
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from experts.http1_connection import Connection
+from experts.http1_exchange import (
+    Caps,
+    ClosedEarly,
+    ConnectFailed,
+    Deadlines,
+    Exchange,
+    HTTPError,
+    Sink,
+    TooBusy,
+)
+from experts.http1_response import Response
+
+USUAL_CAPS, USUAL_DEADLINES = Caps(), Deadlines()
+
+
+class Client:
+    """Requests to one origin, over at most `connections` at a time; up to `waiting` more wait for a free one."""
+
+    def __init__(
+        self,
+        origin: str,
+        *,
+        connections: int = 256,
+        waiting: int = 4096,
+        keep_seconds: float = 60.0,
+        caps: Caps = USUAL_CAPS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`origin` is http(s)://host[:port]. Raises ValueError."""
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise ValueError("a URL is http://host or https://host, with a port if needed and no user")
+        self.caps = caps
+        self._host = parts.hostname
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._authority = parts.netloc
+        self._secure = parts.scheme == "https"
+        self._tls = tls
+        self._most, self._most_waiting, self._keep_seconds = connections, waiting, keep_seconds
+        self._open = self._dialing = 0
+        self._idle: dict[Connection, float] = {}
+        self._waiting: OrderedDict[Exchange, None] = OrderedDict()
+        self._exchanges: set[Exchange] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def free_slots(self) -> int:
+        """How many more exchanges could be carried at once."""
+        return self._most - self._open + len(self._idle)
+
+    def head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        """The first lines of a request, to be used for many. Raises ValueError."""
+        lines = [f"{method} {path} HTTP/1.1", f"host: {self._authority}", *(f"{k}: {v}" for k, v in headers.items())]
+        if any(not line.isprintable() for line in lines) or " " in path:
+            raise ValueError("a path or header holds a character that HTTP forbids")
+        return "".join(line + "\r\n" for line in lines).encode("latin-1")
+
+    def send(self, head: bytes, body: bytes, deadlines: Deadlines, sink: Sink) -> Exchange:
+        """Starts an exchange; its answer goes to `sink`, never before this returns. Raises TooBusy."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        exchange = Exchange(self, b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body), deadlines, sink)
+        connection = self._usable()
+        if connection is not None:
+            connection.carry(exchange)
+        elif len(self._waiting) >= self._most_waiting:
+            raise TooBusy("too many requests wait for a connection")
+        else:
+            self._waiting[exchange] = None
+            self._grow(deadlines.connect)
+        self._exchanges.add(exchange)
+        self.watch(exchange.due())
+        return exchange
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        deadlines: Deadlines = USUAL_DEADLINES,
+    ) -> Response:
+        """The answer as an async context: entering waits for the head, leaving cancels what is not read."""
+        return Response(self, self.head(method, path, headers), body, deadlines)
+
+    async def aclose(self) -> None:
+        """Closes every connection; exchanges under way fail."""
+        for exchange in list(self._exchanges):
+            exchange.fail(ClosedEarly(0))
+        for connection in list(self._idle):
+            connection.abort()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop = self._timer = None
+        await asyncio.sleep(0)  # the transports close in the loop's next turn
+
+    # what connections and exchanges tell
+
+    def time(self) -> float:
+        assert self._loop is not None
+        return self._loop.time()
+
+    def watch(self, due: float) -> None:
+        if self._timer is None or due < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            assert self._loop is not None
+            self._timer = self._loop.call_at(due, self._sweep)
+
+    def free(self, connection: Connection, exchange: Exchange) -> None:
+        self._exchanges.discard(exchange)
+        self._serve(connection)
+
+    def lost(self, connection: Connection, stale: Exchange | None) -> None:
+        self._open -= 1
+        self._idle.pop(connection, None)
+        if stale is not None:
+            self._dial(stale.deadlines.connect, stale)
+            self.watch(stale.due())
+        elif self._waiting:
+            self._grow(next(iter(self._waiting)).deadlines.connect)
+
+    def forget(self, exchange: Exchange) -> None:
+        self._exchanges.discard(exchange)
+        self._waiting.pop(exchange, None)
+
+    # connections
+
+    def _usable(self) -> Connection | None:
+        while self._idle:
+            connection, since = self._idle.popitem()
+            if self.time() - since < self._keep_seconds:
+                return connection
+            connection.abort()
+        return None
+
+    def _serve(self, connection: Connection) -> None:
+        if self._waiting:
+            connection.carry(self._waiting.popitem(last=False)[0])
+        else:
+            connection.used = True
+            self._idle[connection] = self.time()
+
+    def _grow(self, seconds: float) -> None:
+        if self._open < self._most and self._dialing < len(self._waiting):
+            self._dial(seconds, None)
+
+    def _dial(self, seconds: float, stale: Exchange | None) -> None:
+        self._open += 1
+        self._dialing += stale is None
+        task = asyncio.ensure_future(self._connect(seconds, stale))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, seconds: float, stale: Exchange | None) -> None:
+        problem: HTTPError | None = None
+        connection = Connection(self)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._create(connection)
+        except (OSError, UnicodeError) as error:
+            problem = ConnectFailed(_why(error))
+        finally:
+            self._dialing -= stale is None
+            self._open -= not connection.made
+        if problem is not None:
+            self._refuse(problem, stale)
+        elif connection.open:
+            self._take(connection, stale)
+
+    async def _create(self, connection: Connection) -> None:
+        if self._secure and self._tls is None:
+            self._tls = ssl.create_default_context()
+        assert self._loop is not None
+        tls = self._tls if self._secure else None
+        await self._loop.create_connection(lambda: connection, self._host, self._port, ssl=tls)
+
+    def _take(self, connection: Connection, stale: Exchange | None) -> None:
+        if stale is not None and not stale.done:
+            connection.carry(stale)
+        else:
+            self._serve(connection)
+
+    def _refuse(self, problem: HTTPError, stale: Exchange | None) -> None:
+        """Hands the failure of a dial to the exchange that waits longest: each dial was made for one."""
+        if stale is not None:
+            stale.fail(problem)
+        elif self._waiting:
+            next(iter(self._waiting)).fail(problem)
+        if self._waiting:
+            self._grow(next(iter(self._waiting)).deadlines.connect)
+
+    def _sweep(self) -> None:
+        """Ends the exchanges that are late, and wakes again when the next may be."""
+        self._timer = None
+        now = self.time()
+        for exchange in [exchange for exchange in self._exchanges if exchange.due() <= now]:
+            exchange.expire(now)
+        if self._exchanges:
+            self.watch(min(exchange.due() for exchange in self._exchanges))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no connection in time"
+    if isinstance(error, ssl.SSLError):
+        return "no trusted TLS connection"
+    return "the connection was refused" if isinstance(error, ConnectionError) else "the host cannot be reached"

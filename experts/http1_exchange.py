@@ -1,0 +1,177 @@
+"""What an HTTP/1.1 client exchanges: a request, its deadlines, the sink that takes the answer, and how it can fail.
+
+* HTTPError
+  + ConnectFailed    no connection could be made
+  + TooBusy          too many requests wait for a connection
+  + TimedOut         a deadline passed: `stage` is connect, first, idle or total
+  + ClosedEarly      the connection ended inside an answer, after `received` bytes
+  + ProtocolBroken   the answer is not HTTP/1.1, or larger than its cap
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+Headers = list[tuple[bytes, bytes]]
+"""Names are lower-case."""
+
+
+class HTTPError(Exception):
+    """No whole answer came. The message names no address."""
+
+
+class ConnectFailed(HTTPError):
+    """No connection could be made."""
+
+
+class TooBusy(HTTPError):
+    """Too many requests wait for a connection."""
+
+
+class TimedOut(HTTPError):
+    """A deadline passed."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(f"the {stage} deadline passed")
+        self.stage = stage
+
+
+class ClosedEarly(HTTPError):
+    """The connection ended inside an answer."""
+
+    def __init__(self, received: int) -> None:
+        super().__init__("the connection closed inside the answer" if received else "the connection closed unanswered")
+        self.received = received
+
+
+class ProtocolBroken(HTTPError):
+    """The answer is not HTTP/1.1, or larger than its cap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds: to a connection (waiting for a free one included), from there to the first byte of the body,
+    between two pieces of the body, and for all of it."""
+
+    connect: float = 5.0
+    first: float = 120.0
+    idle: float = 60.0
+    total: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The most bytes of one answer's head and body."""
+
+    head: int = 64 * 1024
+    body: int = 64 * 1024 * 1024
+
+
+class Sink(Protocol):
+    """Takes one answer, in order; the last call is `on_end` or `on_error`, unless the exchange is cancelled."""
+
+    def on_head(self, status: int, headers: Headers) -> None: ...
+
+    def on_data(self, data: bytes) -> None: ...
+
+    def on_end(self) -> None: ...
+
+    def on_error(self, error: HTTPError) -> None: ...
+
+
+class Carrier(Protocol):
+    """What an exchange needs of its connection."""
+
+    def abort(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class Pool(Protocol):
+    """What an exchange needs of its owner."""
+
+    def time(self) -> float: ...
+
+    def watch(self, due: float) -> None:
+        """An exchange is due earlier than it was."""
+        ...
+
+    def forget(self, exchange: Exchange) -> None:
+        """The exchange is over."""
+        ...
+
+
+class Exchange:
+    """One request and its answer, from the moment it is submitted."""
+
+    # fmt: off
+    __slots__ = ("connection", "deadlines", "done", "flowing", "paused", "payload", "pool", "retried", "sink",
+                 "started", "touched")
+    # fmt: on
+
+    def __init__(self, pool: Pool, payload: bytes, deadlines: Deadlines, sink: Sink) -> None:
+        self.pool = pool
+        self.payload = payload
+        self.deadlines = deadlines
+        self.sink = sink
+        self.connection: Carrier | None = None
+        self.started = self.touched = pool.time()
+        self.flowing = self.paused = self.done = self.retried = False
+
+    def due(self) -> float:
+        """The loop's time at which this exchange is late, unless something happens until then."""
+        if self.connection is None:
+            stage = self.touched + self.deadlines.connect
+        elif not self.flowing:
+            stage = self.touched + self.deadlines.first
+        else:
+            stage = math.inf if self.paused else self.touched + self.deadlines.idle
+        return min(stage, self.started + self.deadlines.total)
+
+    def expire(self, now: float) -> None:
+        """Ends the exchange with the deadline that passed."""
+        if now >= self.started + self.deadlines.total:
+            stage = "total"
+        else:
+            stage = "connect" if self.connection is None else "idle" if self.flowing else "first"
+        self.fail(TimedOut(stage))
+
+    def fail(self, error: HTTPError) -> None:
+        """Ends the exchange with an error; its connection, if any, is closed."""
+        if not self.done:
+            self.cancel()
+            self.sink.on_error(error)
+
+    def cancel(self) -> None:
+        """Ends the exchange without a further call of the sink; its connection, if any, is closed."""
+        if self.done:
+            return
+        self.done = True
+        self.pool.forget(self)
+        if self.connection is not None:
+            self.connection.abort()
+
+    def hasten(self, seconds: float) -> None:
+        """From now on the exchange has at most as many seconds."""
+        if not self.done:
+            total = min(self.deadlines.total, self.pool.time() - self.started + seconds)
+            self.deadlines = replace(self.deadlines, total=total)
+            self.resume()
+            self.pool.watch(self.due())
+
+    def pause(self) -> None:
+        """Stops the answer until `resume`; some more data may still come."""
+        if self.connection is not None and not self.paused and not self.done:
+            self.paused = True
+            self.connection.pause()
+
+    def resume(self) -> None:
+        if self.paused and not self.done and self.connection is not None:
+            self.paused = False
+            self.touched = self.pool.time()
+            self.pool.watch(self.due())
+            self.connection.resume()

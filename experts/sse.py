@@ -1,0 +1,102 @@
+"""Server-sent events as bytes: a reader that takes any re-chunking, and a writer.
+
+Lines end at CR, LF or CRLF and nowhere else, so U+2028 and U+0085 inside JSON survive. As the standard has it,
+an event ends at an empty line; what stands after the last one is dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+LINE_END = re.compile(rb"\r\n|\n|\r")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+DONE = b"data: [DONE]\n\n"
+
+
+class Event(NamedTuple):
+    """One event: its data lines joined by LF, and its name, empty if it has none."""
+
+    data: bytes
+    name: bytes = b""
+
+
+class TooLong(Exception):
+    """A line or an event is longer than the reader's cap."""
+
+
+class Reader:
+    """Takes a stream piece by piece, and gives its events."""
+
+    def __init__(self, most: int = 16 * 1024 * 1024) -> None:
+        """`most` caps the bytes of one event and of one line."""
+        self._most = most
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._data: list[bytes] = []
+        self._data_size = 0
+        self._name = b""
+        self._after_cr = False
+        self._at_start = True
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """The events that end in this piece. Raises TooLong."""
+        if piece.startswith(b"data: ") and piece.endswith(b"\n\n") and not (self._pending or self._data or self._name):
+            parts = piece[6:-2].split(b"\n\ndata: ")
+            if piece.count(b"\n") == 2 * len(parts) and b"\r" not in piece and len(piece) <= self._most:
+                self._after_cr = self._at_start = False
+                return list(map(Event, parts))
+        return self._feed(piece)
+
+    def _feed(self, piece: bytes) -> list[Event]:
+        if not piece:
+            return []
+        if self._after_cr and piece.startswith(b"\n"):
+            piece = piece[1:]
+        self._after_cr = piece.endswith(b"\r")
+        *lines, rest = LINE_END.split(piece)
+        events: list[Event] = []
+        for line in lines:
+            self._keep(line)
+            self._line(b"".join(self._pending), events)
+            self._pending.clear()
+            self._pending_size = 0
+        self._keep(rest)
+        return events
+
+    def _keep(self, part: bytes) -> None:
+        if part:
+            self._pending.append(part)
+            self._pending_size += len(part)
+            if self._pending_size + self._data_size > self._most:
+                raise TooLong(f"an event is longer than {self._most} bytes")
+
+    def _line(self, line: bytes, events: list[Event]) -> None:
+        if self._at_start:
+            self._at_start = False
+            line = line.removeprefix(BYTE_ORDER_MARK)
+        if not line:
+            self._dispatch(events)
+            return
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            self._data.append(value)
+            self._data_size += len(line)
+        elif field == b"event":
+            self._name = value
+
+    def _dispatch(self, events: list[Event]) -> None:
+        if self._data:
+            events.append(Event(b"\n".join(self._data), self._name))
+        self._data.clear()
+        self._data_size = 0
+        self._name = b""
+
+
+def write(data: bytes, name: bytes = b"") -> bytes:
+    """One event as bytes; a line end inside `data` starts another data line."""
+    head = b"event: " + name + b"\n" if name else b""
+    if b"\n" in data or b"\r" in data:
+        data = b"\ndata: ".join(LINE_END.split(data))
+    return head + b"data: " + data + b"\n\n"
