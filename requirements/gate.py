@@ -5,7 +5,6 @@ Runs before the environment is first used, by a Python outside it: `python3 -I r
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 KNOWN_HOOKS = {
-    "a1_coverage.pth": "coverage.process_startup(slug=\"pth\")')",
+    "a1_coverage.pth": 'coverage.process_startup(slug="pth")\')',
     "distutils-precedence.pth": "enabled and __import__('_distutils_hack').add_shim();",
 }
 """Lines that run at every start of Python and that we have read: coverage's own, and the setuptools of Python 3.11."""
@@ -32,7 +31,8 @@ POISONED = {"litellm": re.compile(r"1\.82\.[78]|1\.107\.")}
 
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.+!]+)(?: ; .*)?")
 COOLED = re.compile(r"^#.*--exclude-newer \d{4}-\d\d-\d\d", re.MULTILINE)
-NEAR = 0.88
+NEIGHBOURS = frozenset({"httpx"})
+"""Names that we have read and that are right, though one letter from another's."""
 
 
 def environment(folder: Path) -> Iterator[str]:
@@ -99,9 +99,17 @@ def requirement(entry: str, expected: frozenset[str]) -> Iterator[str]:
         yield f"{name} has no hash, or something beside its hashes"
     if name in POISONED and POISONED[name].match(version):
         yield f"{name} {version} carried malware"
-    near = difflib.get_close_matches(name, expected, n=1, cutoff=NEAR)
-    if name not in expected and near:
-        yield f"{name} looks like {near[0]}, misspelt"
+    if name not in expected | NEIGHBOURS:
+        yield from (f"{name} looks like {other}, misspelt" for other in sorted(expected) if misspelt(name, other))
+
+
+def misspelt(name: str, other: str) -> bool:
+    """Whether one letter more, less, changed or moved makes the one name of the other."""
+    return not _shortened(name).isdisjoint(_shortened(other))
+
+
+def _shortened(name: str) -> set[str]:
+    return {name, *(name[:i] + name[i + 1 :] for i in range(len(name)))}
 
 
 def canonical(name: str) -> str:
