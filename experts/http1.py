@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 from experts.http1_connection import Connection
 from experts.http1_exchange import (
-    Caps,
     ClosedEarly,
     ConnectFailed,
     Deadlines,
@@ -25,7 +24,7 @@ from experts.http1_exchange import (
 )
 from experts.http1_response import Response
 
-USUAL_CAPS, USUAL_DEADLINES = Caps(), Deadlines()
+USUAL_DEADLINES = Deadlines()
 
 
 class Client:
@@ -38,14 +37,14 @@ class Client:
         connections: int = 256,
         waiting: int = 4096,
         keep_seconds: float = 60.0,
-        caps: Caps = USUAL_CAPS,
+        head_bytes: int = 64 * 1024,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """`origin` is http(s)://host[:port]. Raises ValueError."""
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
             raise ValueError("a URL is http://host or https://host, with a port if needed and no user")
-        self.caps = caps
+        self.head_bytes = head_bytes
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._authority = parts.netloc

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, cast
 
 import httptools
 
-from experts.http1_exchange import Caps, ClosedEarly, Exchange, Headers, HTTPError, Pool, ProtocolBroken
+from experts.http1_exchange import ClosedEarly, Exchange, Headers, HTTPError, Pool, ProtocolBroken
 
 SLICE = 256 * 1024
 """Bytes of a request that are handed to the transport at once."""
@@ -18,7 +18,8 @@ SLICE = 256 * 1024
 class Owner(Pool, Protocol):
     """What a connection tells its pool."""
 
-    caps: Caps
+    head_bytes: int
+    """The most bytes of an answer's head."""
 
     def free(self, connection: Connection, exchange: Exchange) -> None:
         """The exchange is over and the connection can carry another."""
@@ -45,7 +46,7 @@ class Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._headers: Headers = []
-        self._received = self._body = 0
+        self._received = 0
         self._status = 0
         self._framed = self._complete = self._surplus = self._keep = self._watched = False
         self._problem = ""
@@ -87,8 +88,7 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self.made = self.open = True
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -100,7 +100,8 @@ class Connection(asyncio.Protocol):
         self._pump()
 
     def data_received(self, data: bytes) -> None:
-        if self.exchange is None:  # nothing was asked
+        exchange = self.exchange
+        if exchange is None:  # nothing was asked
             self.abort()
             return
         self._received += len(data)
@@ -114,9 +115,9 @@ class Connection(asyncio.Protocol):
         if self._complete:
             self._finish()
         elif not self._status:
-            if self._received > self.pool.caps.head:
+            if self._received > self.pool.head_bytes:
                 self._fail(ProtocolBroken("the answer's head is too large"))
-        elif self._body and not self._watched:
+        elif exchange.flowing and not self._watched:
             self._watch()
 
     def eof_received(self) -> None:
@@ -193,8 +194,8 @@ class Connection(asyncio.Protocol):
             self._headers, self._framed = [], False
             return
         if (
-            self._received > self.pool.caps.head
-            and sum(map(len, itertools.chain(*self._headers))) > self.pool.caps.head
+            self._received > self.pool.head_bytes
+            and sum(map(len, itertools.chain(*self._headers))) > self.pool.head_bytes
         ):
             self._stop("the answer's head is too large")
         self._status = status
@@ -206,9 +207,6 @@ class Connection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None or self._complete:
             return
-        self._body += len(body)
-        if self._body > self.pool.caps.body:
-            self._stop("the answer's body is too large")
         exchange.touched = self.pool.time()
         exchange.flowing = True
         exchange.sink.on_data(body)

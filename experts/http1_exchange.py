@@ -61,14 +61,6 @@ class Deadlines:
     total: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """The most bytes of one answer's head and body."""
-
-    head: int = 64 * 1024
-    body: int = 64 * 1024 * 1024
-
-
 class Sink(Protocol):
     """Takes one answer, in order; the last call is `on_end` or `on_error`, unless the exchange is cancelled."""
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import deque
 from types import TracebackType
 from typing import Protocol
 
-from experts.http1_exchange import Deadlines, Exchange, Headers, HTTPError, Sink
+from experts.http1_exchange import Deadlines, Exchange, Headers, HTTPError, ProtocolBroken, Sink
 
 HIGH_WATER = 64 * 1024
 """Bytes that wait for a slow reader before the connection is paused."""
@@ -31,7 +30,7 @@ class Response:
         self._pieces: deque[bytes] = deque()
         self._size = 0
         self._most = HIGH_WATER
-        self._ended = self._left = False
+        self._ended = self._left = self._reading = False
         self._error: HTTPError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -68,18 +67,20 @@ class Response:
 
     def let_end(self, seconds: float) -> None:
         """Nobody reads on: the answer may still end within as many seconds, so that its connection can be reused."""
-        self._left, self._most = True, sys.maxsize
+        self._left = True
         self._pieces.clear()
         if self._exchange is not None:
             self._exchange.hasten(seconds)
 
-    async def read(self) -> bytes:
-        """The rest of the body."""
-        self._most = sys.maxsize
+    async def read(self, most: int = 16 * 1024 * 1024) -> bytes:
+        """The rest of the body. Raises ProtocolBroken if it is longer than `most` bytes."""
+        self._most, self._reading = most, True
         if self._exchange is not None:
             self._exchange.resume()
         while not self._ended:
             await self._wait()
+        if self._size > most:
+            raise ProtocolBroken("the answer is too large")
         body = b"".join(self._pieces)
         self._pieces.clear()
         return body
@@ -109,7 +110,10 @@ class Response:
         self._pieces.append(data)
         self._size += len(data)
         if self._size > self._most and self._exchange is not None:
-            self._exchange.pause()
+            if self._reading:
+                self._exchange.fail(ProtocolBroken("the answer is too large"))
+            else:
+                self._exchange.pause()
         self._wake()
 
     def on_end(self) -> None:

@@ -1,0 +1,110 @@
+"""Reads answers in OpenAI's form: the first choice, the usage, and how far a streamed answer has come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experts.base import BrokenOff, Chunk, ExpertError
+from experts.card import Price, Usage
+from experts.openai_errors import broken
+
+MOST_TOKENS = 1_000_000_000
+"""A count beyond it is no count."""
+
+
+def first_choice(payload: dict[str, Any]) -> dict[str, Any] | None:
+    """Choice 0 of a chat completion or of one of its chunks."""
+    choices = payload.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("index", 0) == 0:
+            return choice
+    return None
+
+
+def parse_usage(value: Any) -> Usage | None:
+    """The usage of an answer; a count that is missing or no whole number in range is None, an explicit 0 is 0."""
+    if not isinstance(value, dict):
+        return None
+    prompt, completion = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    return Usage(
+        _count(value.get("prompt_tokens")),
+        _count(value.get("completion_tokens")),
+        _count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
+        _count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None,
+    )
+
+
+def _count(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
+        return None
+    return int(value) if value == int(value) else None
+
+
+class Progress:
+    """How far one answer has come."""
+
+    def __init__(self, price: Price) -> None:
+        self._price = price
+        self._open: set[int] = set()
+        self._finished: set[int] = set()
+        self._usage: Usage | None = None
+        self._told = False
+        self.begun = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether every choice that began has ended with a finish_reason."""
+        return bool(self._finished) and not self._open
+
+    def cost(self, usage: Usage | None) -> int | None:
+        """Nano-dollars, or None if they cannot be known."""
+        if self._price.tokens(Usage(1_000_000, 1_000_000)) == 0:
+            return 0
+        if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
+            return None
+        return self._price.tokens(usage)
+
+    def take(self, payload: dict[str, Any], data: bytes) -> Chunk:
+        """The chunk of one event. The usage that comes alone after the end carries the cost."""
+        self.begun = True
+        self._note(payload.get("choices"))
+        usage = parse_usage(payload.get("usage"))
+        self._usage = usage or self._usage
+        choice = first_choice(payload)
+        if choice is None:
+            self._told = self.whole and usage is not None
+            return Chunk({}, None, usage, self.cost(usage) if self._told else None, data)
+        delta = choice.get("delta")
+        return Chunk(delta if isinstance(delta, dict) else {}, choice.get("finish_reason"), usage, None, data)
+
+    def _note(self, choices: Any) -> None:
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                index = choice.get("index", 0)
+                if choice.get("finish_reason"):
+                    self._open.discard(index)
+                    self._finished.add(index)
+                elif index not in self._finished:
+                    self._open.add(index)
+
+    def end(self) -> None:
+        """The stream is over. Raises ExpertError unless the answer is whole."""
+        if not self.begun:
+            raise broken("it answered nothing")
+        if not self.whole:
+            raise self.broken_off("no finish_reason came")
+
+    def rest(self) -> Chunk | None:
+        """What is left to tell of a whole answer: its usage and cost, if no event carried them."""
+        if self._told or not self.whole:
+            return None
+        return Chunk({}, None, self._usage, self.cost(self._usage))
+
+    def failed(self, error: ExpertError) -> ExpertError:
+        """The error, or what it means once the answer has begun."""
+        return self.broken_off(str(error)) if self.begun else error
+
+    def broken_off(self, why: str) -> BrokenOff:
+        cost = self.cost(self._usage)
+        about = {} if cost is None else {"cost": cost}
+        return BrokenOff(f"the answer broke off: {why}", status=502, code="upstream_broken_off", **about)

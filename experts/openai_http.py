@@ -1,0 +1,200 @@
+"""An expert behind an OpenAI-compatible HTTP server: the client's fields go there untouched, its bytes come back."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from experts import sse
+from experts.base import Chunk, ExpertError, Request, SetupError, Unavailable
+from experts.card import Card
+from experts.http1 import Client
+from experts.http1_exchange import Deadlines, HTTPError
+from experts.http1_response import Response
+from experts.openai_answer import Progress, first_choice, parse_usage
+from experts.openai_errors import broken, of_payload, of_status, of_transport
+
+JSON, EVENTS = b"application/json", b"text/event-stream"
+ERROR_BYTES = 1024 * 1024
+SECONDS_TO_END = 1.0
+"""How long the rest of an answer may take after `[DONE]` for its connection to be used again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of a server: seconds to connect, to the first byte, between bytes, for all; connections at once; requests
+    that may wait for one; bytes of a whole answer, or of one event."""
+
+    connect_seconds: float = 5.0
+    first_seconds: float = 120.0
+    idle_seconds: float = 60.0
+    total_seconds: float = 600.0
+    connections: int = 256
+    waiting: int = 4096
+    answer_bytes: int = 16 * 1024 * 1024
+
+    def deadlines(self, deadline: float | None) -> Deadlines:
+        """The deadlines of one request; `deadline` is its own, in monotonic seconds. Raises Unavailable."""
+        total = self.total_seconds
+        if deadline is not None:
+            total = min(total, deadline - time.monotonic())
+            if total <= 0:
+                raise Unavailable("no time is left for the expert", status=504, code="upstream_timeout")
+        return Deadlines(self.connect_seconds, self.first_seconds, self.idle_seconds, total)
+
+
+@dataclass(slots=True, eq=False)
+class OpenAIHTTP:
+    """Speaks /chat/completions of the server at `url` (it ends in /v1, as a rule).
+
+    `model` is the server's name for the model, by default the expert's. `api_key_env` names the environment
+    variable that holds the key; `key` is for servers that we start ourselves. `headers` are sent along; those of
+    the client never are.
+    """
+
+    name: str
+    card: Card
+    _: KW_ONLY
+    url: str
+    model: str | None = None
+    api_key_env: str | None = None
+    key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    limits: Limits = Limits()
+    _client: Client = field(init=False, repr=False)
+    _path: str = field(init=False, repr=False)
+    _head: bytes = field(default=b"", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a bad URL."""
+        parts = urlsplit(self.url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        self._client = Client(origin, connections=self.limits.connections, waiting=self.limits.waiting)
+        self._path = parts.path.rstrip("/") + "/chat/completions"
+
+    async def start(self) -> None:
+        """Raises SetupError if the key is not set."""
+        self._head = self._make_head()
+
+    async def stop(self) -> None:
+        await self._client.aclose()
+
+    def _make_head(self) -> bytes:
+        headers = {"content-type": "application/json", "accept-encoding": "identity", **self.headers}
+        key = self.key
+        if self.api_key_env is not None:
+            key = os.environ.get(self.api_key_env)
+            if not key:
+                raise SetupError(f"experts.{self.name}.api_key_env: set the environment variable {self.api_key_env}")
+        if key is not None:
+            headers["authorization"] = f"Bearer {key}"
+        return self._client.head("POST", self._path, headers)
+
+    async def stream(self, request: Request) -> AsyncIterator[Chunk]:
+        progress = Progress(self.card.price)
+        try:
+            async with self._ask(request) as response:
+                if response.status != 200:
+                    raise of_status(response.status, response.headers, await response.read(ERROR_BYTES), time.time())
+                answer = self._events(response, progress) if request.stream else self._whole(response, progress)
+                async with aclosing(answer):
+                    async for chunk in answer:
+                        yield chunk
+        except HTTPError as error:
+            if not progress.begun:
+                raise of_transport(error) from error
+            if not progress.whole:
+                raise progress.broken_off(str(error)) from error
+        if progress.begun and (rest := progress.rest()):
+            yield rest
+
+    def _ask(self, request: Request) -> Response:
+        deadlines = self.limits.deadlines(request.deadline)
+        return Response(self._client, self._ready_head(), orjson.dumps(self._body(request)), deadlines)
+
+    def _ready_head(self) -> bytes:
+        if not self._head:
+            try:
+                self._head = self._make_head()
+            except SetupError as error:
+                raise Unavailable("our key for the expert is not set") from error
+        return self._head
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        """The body for the server: what the client sent, with our model, and usage asked for."""
+        body = {
+            **request.options,
+            "messages": request.messages,
+            "model": self.name if self.model is None else self.model,
+        }
+        if request.stream:
+            options = request.options.get("stream_options")
+            body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+        return body
+
+    async def _whole(self, response: Response, progress: Progress) -> AsyncGenerator[Chunk, None]:
+        body = await response.read(self.limits.answer_bytes)
+        payload = _parsed(body)
+        if error := of_payload(payload):
+            raise error
+        choice = first_choice(payload)
+        message = choice.get("message") if choice else None
+        if not isinstance(choice, dict) or not isinstance(message, dict):
+            raise broken("it answered 200 without a message")
+        usage = parse_usage(payload.get("usage"))
+        yield Chunk(message, choice.get("finish_reason"), usage, progress.cost(usage), body)
+
+    async def _events(self, response: Response, progress: Progress) -> AsyncGenerator[Chunk, None]:
+        if dict(response.headers).get(b"content-type", b"").split(b";")[0].strip().lower() != EVENTS:
+            raise _no_stream(await response.read(ERROR_BYTES))
+        reader = sse.Reader(self.limits.answer_bytes)
+        async for piece in response:
+            try:
+                events = reader.feed(piece)
+            except sse.TooLong as error:
+                raise progress.failed(broken(str(error))) from error
+            for event in events:
+                if event.data == b"[DONE]":
+                    response.let_end(SECONDS_TO_END)
+                    progress.end()
+                    return
+                yield progress.take(_event(event, progress), event.data)
+        progress.end()
+
+
+def _event(event: sse.Event, progress: Progress) -> dict[str, Any]:
+    """The object of one event. Raises ExpertError if it is none, or an error."""
+    try:
+        payload = _parsed(event.data)
+    except ExpertError as no_json:
+        raise progress.failed(no_json) from no_json
+    if event.name == b"error" and "error" not in payload:
+        payload = {"error": payload}
+    if error := of_payload(payload):
+        raise progress.failed(error)
+    return payload
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        payload = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise broken("it sent what is not JSON" if data else "it answered nothing") from error
+    if not isinstance(payload, dict):
+        raise broken("it sent JSON that is no object")
+    return payload
+
+
+def _no_stream(body: bytes) -> ExpertError:
+    """What a 200 without a stream means that was to stream."""
+    try:
+        return of_payload(_parsed(body)) or broken("it did not stream")
+    except ExpertError as no_json:
+        return no_json
