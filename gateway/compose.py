@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
-from routers.fit import fit, load_router
-
 from experts.base import SetupError
+from experts.build import build, load
 from gateway.auth import Keys, digest, from_table, local_key
 from gateway.books import Books
 from gateway.config import Builder, Config
@@ -14,6 +14,8 @@ from gateway.handlers import Door
 from gateway.school import School
 from policies.ledger import Ledger
 from routers.base import Encoder, Router
+from routers.fit import check_encoder, fit, load_router
+from routers.saved import TREE
 
 LOCAL = "local"
 """The name of the key that is made when the configuration has none."""
@@ -26,17 +28,34 @@ def school(config: Config) -> School:
     policy, policies = builder.policies()
     encoder = builder.encoder()
     folder = Path(config.state.folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(f"state.folder: cannot make {folder}: {error.strerror}") from error
     ledger = Ledger.open(folder / "ledger.sqlite")
     return School(experts, router(config, encoder), policy, Books(ledger), policies, encoder)
 
 
 def router(config: Config, encoder: Encoder | None) -> Router:
-    """The fitted router, or a new one from the outcome table when there is none yet."""
+    """The router: built at once if its class needs no training, else the fitted one, fitted now if there is none."""
+    if not hasattr(load(config.router.get("use", ""), "router.use"), "fit"):
+        made: Router = build(config.router, "router")
+        return made
     folder = router_folder(config)
-    if not (folder / "manifest.json").exists():
-        fit(outcomes_path(config), config.router, encoder, folder)
-    return load_router(folder)
+    if not (folder / TREE).exists():
+        fit_router(config, encoder)
+    fitted = load_router(folder)
+    if encoder is not None:
+        check_encoder(fitted, encoder)
+    return fitted
+
+
+def fit_router(config: Config, encoder: Encoder | None, outcomes: Path | None = None) -> None:
+    """Fits the configured router from an outcome table into the state folder. Raises SetupError."""
+    if encoder is None:
+        raise SetupError("encoder: this table is missing, and the router learns from vectors")
+    today = datetime.now(UTC).date().isoformat()
+    fit(outcomes or outcomes_path(config), encoder, router_folder(config), today, config.router["use"])
 
 
 def router_folder(config: Config) -> Path:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from routers.fit import fit
 
 from gateway import compose, config
 from gateway.config import Builder
@@ -31,10 +29,8 @@ def config_argument(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fits, saves, says how long it took."""
     settings = config.read(config.path(args.config))
-    if args.outcomes:
-        settings = replace(settings, state=replace(settings.state, outcomes=str(args.outcomes)))
     started = time.monotonic()
-    folder = compose.router_folder(settings)
-    fit(compose.outcomes_path(settings), settings.router, Builder(settings).encoder(), folder)
-    Console().print(f"fitted {settings.router['use']} in {time.monotonic() - started:.1f} s into {folder}")
+    compose.fit_router(settings, Builder(settings).encoder(), args.outcomes)
+    seconds, folder = time.monotonic() - started, compose.router_folder(settings)
+    Console().print(f"fitted {settings.router['use']} in {seconds:.1f} s into {folder}", highlight=False)
     return 0

@@ -18,7 +18,7 @@ answer = "hello"
 price = { prompt = 0.5 }
 domain = "greetings"
 [router]
-use = "routers.knn:KNNRouter"
+use = "routers.knn:Nearest"
 [policy]
 use = "policies.pick:Utility"
 usd_per_quality = 0.01
@@ -49,6 +49,12 @@ def test_a_good_file_builds_experts_with_their_cards_and_nested_policies(tmp_pat
     assert type(named["careful"]).__name__ == "Budget"
 
 
+def _build(path):
+    settings = config.read(path)
+    Builder(settings).experts()
+    Builder(settings).policies()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -66,7 +72,7 @@ def test_a_good_file_builds_experts_with_their_cards_and_nested_policies(tmp_pat
         ("usd_per_quality = 0.01", "usd_per_qualty = 0.01", "policy.usd_per_qualty: unknown key; did you mean"),
         ("usd_per_quality = 0.01", "", "policy.usd_per_quality: this key is missing"),
         ("quality = 0.7", "quality = 'high'", "policies.careful.inner.quality: Expected `float`, got `str`"),
-        ('[router]\nuse = "routers.knn:KNNRouter"', "", "router: this table is missing"),
+        ('[router]\nuse = "routers.knn:Nearest"', "", "router: this table is missing"),
         ("[server]", "[keys.me]\nsha25 = 'x'\n[server]", "keys.me.sha25: unknown key; did you mean 'sha256'?"),
     ],
 )
@@ -74,8 +80,7 @@ def test_an_error_names_its_key(tmp_path, old, new, said):
     path = written(tmp_path, GOOD.replace(old, new, 1))
 
     with pytest.raises(SetupError) as caught:
-        Builder(settings := config.read(path)).experts()
-        Builder(settings).policies()
+        _build(path)
 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
