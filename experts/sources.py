@@ -67,7 +67,7 @@ def _download(url: str, part: Path, report: Report) -> str:
             continued = response.status_code == 206
             with part.open("ab" if continued else "wb") as target:
                 done = start if continued else 0
-                for block in response.iter_raw(BLOCK):
+                for block in response.iter_raw():
                     target.write(block)
                     done += len(block)
                     report(done)

