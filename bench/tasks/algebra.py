@@ -30,26 +30,26 @@ def nonzero(random: Random, most: int) -> int:
 
 def linear(random: Random) -> Item:
     a, x, b = random.randint(2, 12), nonzero(random, 15), nonzero(random, 30)
-    return f"Solve {poly(a, b)} = {a * x + b} for x.", number(x)
+    return f"Solve {poly(a, b)} = {a * x + b} for x. Be brief.", number(x)
 
 
 def linear_both_sides(random: Random) -> Item:
     a, c, x = random.randint(6, 14), random.randint(1, 5), nonzero(random, 12)
     b = nonzero(random, 20)
     d = a * x + b - c * x
-    return f"Find x if {poly(a, b)} = {poly(c, d)}. Answer in the form x = <number>.", number(x)
+    return f"Find x if {poly(a, b)} = {poly(c, d)}. Answer only in the form x = <number>, no steps.", number(x)
 
 
 def linear_fraction(random: Random) -> Item:
     a, b, c = random.randint(2, 9), nonzero(random, 12), nonzero(random, 12)
-    return f"What value of t satisfies {poly(a, b, variable='t')} = {c}? Give an exact value.", number(Fraction(c - b, a))
+    return f"What value of t satisfies {poly(a, b, variable='t')} = {c}? Give just the exact value.", number(Fraction(c - b, a))
 
 
 def quadratic(random: Random) -> Item:
     p, q = random.sample([n for n in range(-9, 10) if n], 2)
     return (
-        f"Solve the equation {poly(1, -(p + q), p * q)} = 0. Write both solutions on one line, separated by a comma, after "
-        "'Answer:'.",
+        f"Solve the equation {poly(1, -(p + q), p * q)} = 0. Reply with one line only: 'Answer: ' and both "
+        "solutions, separated by a comma.",
         number_set({p, q}),
     )
 
@@ -59,8 +59,8 @@ def quadratic_leading(random: Random) -> Item:
     # a x - p and x - q
     roots = {Fraction(p, a), Fraction(q)}
     return (
-        f"Find all real roots of {poly(a, -(a * q + p), p * q)} = 0. End with a line 'Answer: ' and the roots separated by "
-        "commas, fractions as a/b.",
+        f"Find all real roots of {poly(a, -(a * q + p), p * q)} = 0. Work in at most three short lines, then write 'Answer: ' "
+        "and the roots separated by commas, fractions as a/b.",
         number_set(roots),
     )
 
@@ -68,7 +68,7 @@ def quadratic_leading(random: Random) -> Item:
 def system(random: Random) -> Item:
     x, y = nonzero(random, 9), nonzero(random, 9)
     return (
-        f"Solve the system x + y = {x + y}, x - y = {x - y}. State the solution as 'x = ..., y = ...'.",
+        f"Solve the system x + y = {x + y}, x - y = {x - y}. Reply only with 'x = ..., y = ...'.",
         values({"x": x, "y": y}),
     )
 
@@ -79,7 +79,7 @@ def system_general(random: Random) -> Item:
     d = -b if a * b != -b * c else b
     return (
         f"Solve for x and y: {a}x + {b}y = {a * x + b * y} and {c}x {'-' if d < 0 else '+'} {abs(d)}y = {c * x + d * y}. "
-        "Finish with 'x = ..., y = ...'.",
+        "Be short and finish with 'x = ..., y = ...'.",
         values({"x": x, "y": y}),
     )
 
@@ -111,20 +111,20 @@ def factor(random: Random) -> Item:
 def factor_cubic(random: Random) -> Item:
     a, p = random.randint(1, 3), random.randint(2, 7)
     text = poly(a, 0, -a * p * p, 0)
-    return f"Write {text} as a product of factors, as far as possible over the integers.", formula(text, shape=factored)
+    return f"Write {text} as a product of factors, as far as possible over the integers. No steps.", formula(text, shape=factored)
 
 
 def derivative(random: Random) -> Item:
     a, b, c = random.randint(1, 7), nonzero(random, 9), nonzero(random, 9)
     goal = poly(3 * a, 2 * b, c)
-    return f"Differentiate f(x) = {poly(a, b, c, 7)} with respect to x.", formula(goal)
+    return f"Differentiate f(x) = {poly(a, b, c, 7)} with respect to x. Only the derivative, please.", formula(goal)
 
 
 def derivative_product(random: Random) -> Item:
     n, k = random.randint(2, 4), random.randint(2, 5)
     function, slope = random.choice([(f"sin({k}x)", f"{k}cos({k}x)"), (f"e^({k}x)", f"{k}e^({k}x)"), ("ln(x)", "1/x")])
     return (
-        f"What is the derivative of x^{n} * {function}? Give one formula.",
+        f"What is the derivative of x^{n} * {function}? Give one formula and nothing else.",
         formula(f"{n}x^{n - 1} * {function} + x^{n} * ({slope})"),
     )
 
@@ -132,7 +132,8 @@ def derivative_product(random: Random) -> Item:
 def slope(random: Random) -> Item:
     a, b, at = random.randint(1, 5), nonzero(random, 9), nonzero(random, 4)
     return (
-        f"What is the slope of the curve y = {poly(a, b, 0, 1)} at x = {at}? End with 'Answer: <number>'.",
+        f"What is the slope of the curve y = {poly(a, b, 0, 1)} at x = {at}? Two short lines at most, the last "
+        "one 'Answer: <number>'.",
         number(3 * a * at * at + 2 * b * at),
     )
 
@@ -147,14 +148,15 @@ def integral_definite(random: Random) -> Item:
     a, b, top = random.randint(1, 4), random.randint(1, 6), random.randint(1, 4)
     area = a * Fraction(top) ** 3 / 3 + b * Fraction(top) ** 2 / 2
     return (
-        f"Compute the definite integral of {poly(a, b, 0)} from 0 to {top}. Exact value; last line 'Answer: <value>'.",
+        f"Compute the definite integral of {poly(a, b, 0)} from 0 to {top}. Short working, exact value, "
+        "last line 'Answer: <value>'.",
         number(area, 1e-3),
     )
 
 
 def evaluate(random: Random) -> Item:
     a, b, c, at = random.randint(1, 6), nonzero(random, 9), nonzero(random, 9), nonzero(random, 6)
-    return f"If g(x) = {poly(a, b, c)}, what is g({at})?", number(a * at * at + b * at + c)
+    return f"If g(x) = {poly(a, b, c)}, what is g({at})? Be brief.", number(a * at * at + b * at + c)
 
 
 def rearrange(random: Random) -> Item:
@@ -166,7 +168,7 @@ def rearrange(random: Random) -> Item:
         f"y = x/{a} + {b}": f"{a}(y - {b})",
         f"y = (x - {b})/{a}": f"{a}y + {b}",
     }[left]
-    return f"Solve {left} for x in terms of y. Answer in the form x = ...", formula(goal, "y")
+    return f"Solve {left} for x in terms of y. Answer only in the form x = ...", formula(goal, "y")
 
 
 def ages(random: Random) -> Item:
@@ -174,7 +176,8 @@ def ages(random: Random) -> Item:
     parent = child * factor_
     return (
         f"A mother is {factor_} times as old as her son. In {years} years the sum of their ages will be "
-        f"{child + parent + 2 * years}. How old is the son now? Set up an equation, then write 'Answer: <number>'.",
+        f"{child + parent + 2 * years}. How old is the son now? Set up one equation, solve it in a line or "
+        "two, then write 'Answer: <number>'.",
         number(child),
     )
 

@@ -41,12 +41,12 @@ def expression(random: Random) -> Item:
 
 def power(random: Random) -> Item:
     base, exponent = random.choice([(2, 10), (3, 5), (7, 4), (12, 3), (5, 6), (11, 4), (2, 15)])
-    return f"What's {base} to the power of {exponent}?", number(base**exponent)
+    return f"What's {base} to the power of {exponent}? Just the number.", number(base**exponent)
 
 
 def fractions(random: Random) -> Item:
     a, b = Fraction(random.randint(1, 7), random.randint(2, 9)), Fraction(random.randint(1, 7), random.randint(2, 12))
-    return f"Add the fractions {a} and {b}. Write the sum as one fraction in lowest terms.", number(a + b)
+    return f"Add the fractions {a} and {b}. Write the sum as one fraction in lowest terms, nothing else.", number(a + b)
 
 
 def percent(random: Random) -> Item:
@@ -88,7 +88,7 @@ def distance(random: Random) -> Item:
     speed, minutes, other = random.choice([40, 60, 80, 90]), random.choice([30, 45, 90, 150]), random.randint(5, 40)
     return (
         f"A train runs at {speed} km/h for {minutes} minutes and then another {other} km. What distance does it cover in "
-        "total, in kilometres? End with 'Answer: <number>'.",
+        "total, in kilometres? Be short and end with 'Answer: <number>'.",
         number(Fraction(speed * minutes, 60) + other),
     )
 
@@ -97,7 +97,7 @@ def work(random: Random) -> Item:
     a, b = random.choice([(3, 6), (4, 12), (6, 12), (10, 15), (20, 30), (5, 20)])
     return (
         f"One pump empties a tank in {a} hours, another pump needs {b} hours. How many hours do both together need? "
-        "Finish with 'Answer: <number>'.",
+        "One line of working, then 'Answer: <number>'.",
         number(Fraction(a * b, a + b)),
     )
 
@@ -105,7 +105,7 @@ def work(random: Random) -> Item:
 def mean(random: Random) -> Item:
     items = [random.randint(2, 60) for _ in range(random.choice([3, 4, 6]))]
     items[0] += -sum(items) % len(items)
-    return f"Find the mean of {', '.join(map(str, items))}.", number(Fraction(sum(items), len(items)))
+    return f"Find the mean of {', '.join(map(str, items))}. Be brief.", number(Fraction(sum(items), len(items)))
 
 
 def common(random: Random) -> Item:
@@ -118,7 +118,7 @@ def series(random: Random) -> Item:
     total = sum(start + step * i for i in range(count))
     return (
         f"An auditorium has {count} rows. The first row has {start} seats and every further row has {step} more than the row "
-        "before it. How many seats are there in all? Give the final line as 'Answer: <number>'.",
+        "before it. How many seats are there in all? Short working, then 'Answer: <number>'.",
         number(total),
     )
 
@@ -127,7 +127,7 @@ def clock(random: Random) -> Item:
     hour, minute, later = random.randint(6, 11), random.choice([5, 20, 35, 50]), random.randint(2, 19) * 25
     total = later + hour * 60 + minute
     return (
-        f"How many minutes pass from {hour}:{minute:02d} to {total // 60}:{total % 60:02d} on the same day (24-hour clock)?",
+        f"How many minutes pass from {hour}:{minute:02d} to {total // 60}:{total % 60:02d} on the same day (24-hour clock)? Number only.",
         number(later),
     )
 
@@ -155,8 +155,8 @@ def pages(random: Random) -> Item:
     who, daily, days, rest = random.choice(PEOPLE), random.randint(8, 25), random.randint(4, 12), random.randint(20, 90)
     return (
         f"{who} reads {daily} pages on every weekday and twice as many on each Saturday and Sunday. After {days} full weeks "
-        f"{rest} pages of the series are left. How many pages does the series have? Write the last line as "
-        "'Answer: <number>'.",
+        f"{rest} pages of the series are left. How many pages does the series have? Two or three short steps, "
+        "then 'Answer: <number>'.",
         number(daily * 9 * days + rest),
     )
 

@@ -12,6 +12,11 @@ from bench.tasks.functions import SPECS, Spec
 
 MAX_TOKENS = 220
 SECONDS = 4.0
+FRAMES = (
+    "Write a Python function `{spec.signature}` that {spec.says}. Reply with the code only.",
+    "I need a Python function `{spec.signature}`. It {spec.says}. Just the code, no explanation.",
+    "In Python: def {spec.signature} ... which {spec.says}. Give the whole function, without comments or examples.",
+)
 
 
 def template(group: tuple[Spec, ...]) -> Template:
@@ -19,8 +24,8 @@ def template(group: tuple[Spec, ...]) -> Template:
 
     def make(random: Random) -> tuple[str, Check]:
         spec = random.choice(group)
-        prompt = f"Write a Python function `{spec.signature}` that {spec.says}. Reply with the code only."
-        return prompt, passes(spec)
+        frame = FRAMES[len(spec.signature) % len(FRAMES)]  # one frame a function, so that none comes twice
+        return frame.format(spec=spec), passes(spec)
 
     return make
 

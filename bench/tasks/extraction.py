@@ -79,9 +79,9 @@ SPECS: dict[str, Spec] = {
     "address": ("Please ship to {name}, {count} Mill Road, {city}, postcode {number}.",
                 "name (string), street (string with house number), city (string), postcode (string)",
                 {"name": "name", "street": "street", "city": "city", "postcode": "code"}),
-    "recipe": ("For {count} people take {number} grams of rice, cook it for {hour} minutes and add an onion.",
+    "recipe": ("For {count} people take {percent} grams of rice, cook it for {hour} minutes and add an onion.",
                "servings (number), rice_grams (number), minutes (number), extra (string, one word)",
-               {"servings": "count", "rice_grams": "number", "minutes": "hour", "extra": ["onion"]}),
+               {"servings": "count", "rice_grams": "percent", "minutes": "hour", "extra": ["onion"]}),
     "book": ("'The Glass Orchard' by {name}, published by {maker} in {year}, has {number} pages.",
              "title (string), author (string), publisher (string), year (number), pages (number)",
              {"title": ["The Glass Orchard"], "author": "name", "publisher": "maker", "year": "year", "pages": "number"}),
@@ -117,20 +117,26 @@ def derived(drawn: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def template(spec: Spec) -> Template:
+FRAMES = (
+    "Extract a JSON object with exactly these fields: {fields}. Reply with the JSON only.\nText: {text}",
+    "{text}\n\nTurn the text above into JSON with the fields {fields}. No other fields, no explanation.",
+    "Read this text and fill in a JSON object.\nFields: {fields}\nText: {text}\nGive the JSON object and nothing else.",
+    "Which values does this text give? Text: {text}\nAnswer as one JSON object with the keys {fields}.",
+)
+
+
+def template(spec: Spec, frame: str) -> Template:
     """A template that fills one text and asks for its fields."""
     text, described, wanted = spec
 
     def make(random: Random) -> tuple[str, Check]:
         drawn = derived(draw(random))
         goal = {key: source[0] if isinstance(source, list) else drawn[source] for key, source in wanted.items()}
-        prompt = (
-            f"Extract a JSON object with exactly these fields: {described}. Reply with the JSON only.\n"
-            f"Text: {text.format(**drawn)}"
-        )
-        return prompt, fields(goal)
+        return frame.format(fields=described, text=text.format(**drawn)), fields(goal)
 
     return make
 
 
-TEMPLATES: dict[str, Template] = {topic: template(spec) for topic, spec in SPECS.items()}
+TEMPLATES: dict[str, Template] = {
+    topic: template(spec, FRAMES[place % len(FRAMES)]) for place, (topic, spec) in enumerate(SPECS.items())
+}

@@ -138,7 +138,7 @@ def remainders(random: Random) -> Item:
     goal = next(n for n in range(1, p * q + 1) if n % p == a and n % q == b)
     return (
         f"What is the smallest positive integer that leaves remainder {a} when divided by {p} and remainder {b} when divided "
-        f"by {q}? End with 'Answer: <number>'.",
+        f"by {q}? Be short and end with 'Answer: <number>'.",
         number(goal),
     )
 
@@ -158,7 +158,7 @@ def heads(random: Random) -> Item:
     rabbits, hens = random.randint(4, 20), random.randint(4, 20)
     return (
         f"A farm has hens and rabbits, {rabbits + hens} heads and {4 * rabbits + 2 * hens} legs in all. How many rabbits are "
-        "there? Finish with 'Answer: <number>'.",
+        "there? Short working, then 'Answer: <number>'.",
         number(rabbits),
     )
 
@@ -168,7 +168,7 @@ def coins(random: Random) -> Item:
     count = sum((goal - a * x) % b == 0 for x in range(goal // a + 1))
     return (
         f"In how many ways can exactly {goal} cents be paid with {a}-cent and {b}-cent coins only (the order does not matter, "
-        "zero coins of a kind are allowed)? Answer with a number.",
+        "zero coins of a kind are allowed)? Answer with the number only.",
         number(count),
     )
 
@@ -236,7 +236,7 @@ def triples(random: Random) -> Item:
     x, y, z = sorted(random.sample(range(1, 12), 3))
     return (
         f"Three numbers x < y < z have the pairwise sums {x + y}, {x + z} and {y + z}, in increasing order x+y, x+z, y+z. "
-        "Give x, y, z separated by commas after 'Answer:'.",
+        "Reply only with 'Answer: ' and x, y, z separated by commas.",
         sequence([x, y, z]),
     )
 
