@@ -42,6 +42,8 @@ class Child:
     strikes: int = 3
     """A child that misses so many probes in a row hangs, and is killed."""
     tick: float = 1.0
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """Passes the time before a restart."""
     _process: asyncio.subprocess.Process | None = None
     _watch: asyncio.Task[None] | None = None
     _listener: asyncio.Task[str] | None = None
@@ -78,7 +80,7 @@ class Child:
         first, longest = self.restart_seconds
         while True:
             self._pause = min(2 * self._pause, longest) or first
-            await asyncio.sleep(self._pause)
+            await self.sleep(self._pause)
             with contextlib.suppress(SetupError):
                 return await self._launch()
 
