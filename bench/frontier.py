@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import metrics
-from bench.replay import cards, requests
+from bench.replay import Recording, cards
 from routers.base import Router
 from routers.inputs import inputs
 from routers.learned import Learned
@@ -106,7 +106,7 @@ def _one_by_one(router: Router, outcomes: Outcomes, vectors: NDArray[np.float32]
     import numpy as np
 
     catalog = cards(outcomes)
-    rows = [router.estimate(request, catalog, ()) for request in requests(outcomes, vectors)]
+    rows = [router.estimate(request, catalog, ()) for request in Recording(outcomes, vectors).requests()]
 
     def column(name: str) -> Array:
         return np.array([[getattr(row[expert], name) for expert in outcomes.experts] for row in rows], np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 SPARE_STEPS = 2
 """Rounds beyond one for each expert, as in the gateway."""
-
-NO_ANSWER = "I cannot answer this."
-"""What the message of a recorded answer says: the table keeps scores, not words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +84,39 @@ class Loop:
         return State(request, self.router.estimate(request, catalog, outcomes), outcomes, allowance, self.draw())
 
 
-def replay(
-    policy: Policy,
-    router: Router,
-    outcomes: Outcomes,
-    embeddings: NDArray[np.float32] | None = None,
-    budget: int | None = None,
-    seed: int = 0,
-) -> Replayed:
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What was recorded: the table; unit vectors of its prompts, shape (N, D), in the encoder's place; and, where
+    the table keeps them, the words of each answer and the reason of each failure by (prompt, expert)."""
+
+    outcomes: Outcomes
+    embeddings: NDArray[np.float32] | None = None
+    words: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    failures: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def requests(self) -> Iterator[Request]:
+        """Every prompt of the table as a request of one human turn."""
+        for i, prompt in enumerate(self.outcomes.prompts):
+            request = Request(messages=({"role": "user", "content": prompt},), id=f"replay-{i}")
+            yield request if self.embeddings is None else replace(request, embedding=self.embeddings[i])
+
+
+def replay(policy: Policy, router: Router, recording: Recording, budget: int | None = None, seed: int = 0) -> Replayed:
     """What `policy` would have brought over the prompts of the table, in their order; nothing is called.
 
-    `embeddings`, shape (N, D), stand for the encoder's work; `budget` is nano-dollars for all prompts together."""
+    `budget` is nano-dollars for all prompts together."""
     import numpy as np
 
-    loop = Loop(policy, router, cards(outcomes), np.random.default_rng(seed).random, budget)
-    stories = [loop.run(request, Row(outcomes, i)) for i, request in enumerate(requests(outcomes, embeddings))]
-    scores = [0.0 if story.expert is None else Row(outcomes, i).score(story.expert) for i, story in enumerate(stories)]
+    loop = Loop(policy, router, cards(recording.outcomes), np.random.default_rng(seed).random, budget)
+    rows = [Row(recording, i) for i in range(len(recording.outcomes))]
+    stories = [loop.run(request, row) for request, row in zip(recording.requests(), rows, strict=True)]
+    pairs = zip(stories, rows, strict=True)
     return Replayed(
         experts=tuple(story.expert for story in stories),
-        score=np.array(scores),
+        score=np.array([0.0 if story.expert is None else row.score(story.expert) for story, row in pairs]),
         cost=np.array([story.cost for story in stories], dtype=np.float64),
         calls=np.array([len(story.outcomes) for story in stories], dtype=np.int64),
     )
-
-
-def requests(outcomes: Outcomes, embeddings: NDArray[np.float32] | None = None) -> Iterator[Request]:
-    """Every prompt of the table as a request of one human turn."""
-    for i, prompt in enumerate(outcomes.prompts):
-        request = Request(messages=({"role": "user", "content": prompt},), id=f"replay-{i}")
-        yield request if embeddings is None else replace(request, embedding=embeddings[i])
 
 
 def cards(outcomes: Outcomes) -> Catalog:
@@ -125,33 +126,40 @@ def cards(outcomes: Outcomes) -> Catalog:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One prompt of the table: what each expert brought, as an outcome.
+    """One prompt of the recording: what each expert brought, as an outcome.
 
-    Without a score the expert gave no answer: it declined if that cost something or took time, else it was
-    not asked when the table was made."""
+    An expert without a score gave no answer: it declined if that cost something or took time, else it was not
+    asked when the table was made."""
 
-    outcomes: Outcomes
+    recording: Recording
     index: int
 
     def __call__(self, expert: str) -> Outcome:
-        place = self.index, self.outcomes.experts.index(expert)
-        cost, seconds = _whole(self.outcomes.cost[place]), float(self.outcomes.seconds[place])
+        table, place = self.recording.outcomes, self._place(expert)
+        cost, seconds = _whole(table.cost[place]), float(table.seconds[place])
         timing = Timing(None, seconds if seconds == seconds else 0.0)
-        if not self.known(expert):
-            reason = "unavailable" if cost is None and seconds != seconds else "declined"
+        reason = self._failure(expert, cost is None and seconds != seconds)
+        if reason is not None:
             return Failure(expert, reason, retryable=True, cost=cost, timing=timing)
-        usage = Usage(_whole(self.outcomes.prompt_tokens[place]), _whole(self.outcomes.completion_tokens[place]))
-        message = {"role": "assistant", "content": NO_ANSWER}
+        usage = Usage(_whole(table.prompt_tokens[place]), _whole(table.completion_tokens[place]))
+        message = {"role": "assistant", "content": self.recording.words.get(self._key(expert), "")}
         return Answer(expert, message, "stop", usage, cost, timing)
 
     def score(self, expert: str) -> float:
         """The recorded score of an expert's answer."""
-        return float(self.outcomes.score[self.index, self.outcomes.experts.index(expert)])
+        return float(self.recording.outcomes.score[self._place(expert)])
 
-    def known(self, expert: str) -> bool:
-        """Whether the table has an answer of this expert."""
+    def _failure(self, expert: str, untouched: bool) -> str | None:
         score = self.score(expert)
-        return score == score
+        if score != score:
+            return "unavailable" if untouched else "declined"
+        return self.recording.failures.get(self._key(expert))
+
+    def _place(self, expert: str) -> tuple[int, int]:
+        return self.index, self.recording.outcomes.experts.index(expert)
+
+    def _key(self, expert: str) -> tuple[str, str]:
+        return self.recording.outcomes.prompts[self.index], expert
 
 
 def _whole(value: float) -> int | None:
