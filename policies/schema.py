@@ -18,8 +18,8 @@ APPLICATION = 0x4C594345
 BUSY_MILLISECONDS = 5_000
 
 
-def connect(path: Path, migrations: Sequence[Migration], checked: bool = True) -> sqlite3.Connection:
-    """A connection in WAL mode with durable commits. Raises SetupError, or sqlite3.Error if not `checked`."""
+def connect(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
+    """A connection in WAL mode with durable commits. Raises SetupError, whose cause is SQLite's error if it has one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -29,8 +29,6 @@ def connect(path: Path, migrations: Sequence[Migration], checked: bool = True) -
             connection.close()
             raise
     except (sqlite3.Error, OSError) as error:
-        if not checked:
-            raise error if isinstance(error, sqlite3.Error) else sqlite3.OperationalError(str(error)) from error
         raise SetupError(f"{path}: {_mend(error)}") from error
     return connection
 

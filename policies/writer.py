@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from experts.base import SetupError
 from policies.schema import Migration, connect
 
 T = TypeVar("T")
@@ -105,7 +106,7 @@ class Writer:
         except JOB_ERRORS as error:
             # alone, the faulty job fails alone
             return [error] if len(jobs) == 1 else [result for job in jobs for result in self._commit([job])]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, SetupError) as error:
             self._fail(error)
             return [StoreUnavailable(self._failed)] * len(jobs)
         self._failed = None
@@ -113,7 +114,7 @@ class Writer:
 
     def _transaction(self, jobs: Sequence[Job]) -> list[Any]:
         if self._connection is None:
-            self._connection = connect(self._path, self._migrations, checked=False)
+            self._connection = connect(self._path, self._migrations)
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -126,8 +127,8 @@ class Writer:
             raise
         return results
 
-    def _fail(self, error: sqlite3.Error) -> None:
-        code = getattr(error, "sqlite_errorname", "") or "SQLITE_ERROR"
+    def _fail(self, error: Exception) -> None:
+        code = getattr(error.__cause__ or error, "sqlite_errorname", "SQLITE_ERROR")
         self._failed = f"{self._path.name} cannot be written ({code})"
         self._retry_at = float("inf") if code in LASTING else time.monotonic() + RETRY_SECONDS
         if self._connection is not None:
