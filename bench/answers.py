@@ -103,8 +103,8 @@ def write(path: Path, rows: Sequence[Row], longest_answer: int | None = None) ->
     import pyarrow.parquet
 
     ordered = sorted(rows, key=lambda one: (one["prompt_id"], one["expert"]))
-    columns = {name: [one.get(name) for one in ordered] for name, _ in COLUMNS}
-    columns["answer"] = [answer[:longest_answer] for answer in columns["answer"]]
+    cut = [{**one, "answer": one["answer"][:longest_answer]} for one in ordered]
+    columns = {name: [one.get(name) for one in cut] for name, _ in COLUMNS}
     schema = pyarrow.schema([(name, pyarrow.type_for_alias(kind)) for name, kind in COLUMNS])
     path.parent.mkdir(parents=True, exist_ok=True)
     pyarrow.parquet.write_table(pyarrow.table(columns, schema), path, compression="zstd", compression_level=19)

@@ -42,7 +42,8 @@ def linear_both_sides(random: Random) -> Item:
 
 def linear_fraction(random: Random) -> Item:
     a, b, c = random.randint(2, 9), nonzero(random, 12), nonzero(random, 12)
-    return f"What value of t satisfies {poly(a, b, variable='t')} = {c}? Give just the exact value.", number(Fraction(c - b, a))
+    left = poly(a, b, variable="t")
+    return f"What value of t satisfies {left} = {c}? Give just the exact value.", number(Fraction(c - b, a))
 
 
 def quadratic(random: Random) -> Item:
@@ -59,7 +60,8 @@ def quadratic_leading(random: Random) -> Item:
     # a x - p and x - q
     roots = {Fraction(p, a), Fraction(q)}
     return (
-        f"Find all real roots of {poly(a, -(a * q + p), p * q)} = 0. Work in at most three short lines, then write 'Answer: ' "
+        f"Find all real roots of {poly(a, -(a * q + p), p * q)} = 0. Work in at most three short lines, then write "
+        f"'Answer: ' "
         "and the roots separated by commas, fractions as a/b.",
         number_set(roots),
     )
@@ -78,7 +80,8 @@ def system_general(random: Random) -> Item:
     a, b, c = random.randint(2, 5), random.randint(2, 7), random.randint(2, 5)
     d = -b if a * b != -b * c else b
     return (
-        f"Solve for x and y: {a}x + {b}y = {a * x + b * y} and {c}x {'-' if d < 0 else '+'} {abs(d)}y = {c * x + d * y}. "
+        f"Solve for x and y: {a}x + {b}y = {a * x + b * y} and {c}x {'-' if d < 0 else '+'} {abs(d)}y = "
+        f"{c * x + d * y}. "
         "Be short and finish with 'x = ..., y = ...'.",
         values({"x": x, "y": y}),
     )
@@ -111,7 +114,10 @@ def factor(random: Random) -> Item:
 def factor_cubic(random: Random) -> Item:
     a, p = random.randint(1, 3), random.randint(2, 7)
     text = poly(a, 0, -a * p * p, 0)
-    return f"Write {text} as a product of factors, as far as possible over the integers. No steps.", formula(text, shape=factored)
+    return (
+        f"Write {text} as a product of factors, as far as possible over the integers. No steps.",
+        formula(text, shape=factored),
+    )
 
 
 def derivative(random: Random) -> Item:
@@ -183,7 +189,8 @@ def ages(random: Random) -> Item:
 
 
 TEMPLATES: dict[str, Template] = {
-    "linear": linear, "linear_both_sides": linear_both_sides, "linear_fraction": linear_fraction, "quadratic": quadratic,
+    "linear": linear, "linear_both_sides": linear_both_sides, "linear_fraction": linear_fraction,
+    "quadratic": quadratic,
     "quadratic_leading": quadratic_leading, "system": system, "system_general": system_general, "expand": expand,
     "expand_cube": expand_cube, "collect": collect, "factor": factor, "factor_cubic": factor_cubic,
     "derivative": derivative, "derivative_product": derivative_product, "slope": slope, "integral": integral,

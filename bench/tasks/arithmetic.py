@@ -58,7 +58,8 @@ def discount(random: Random) -> Item:
     price, off, tax = random.randint(2, 30) * 10, random.choice([10, 20, 25, 40]), random.choice([5, 10, 20])
     total = Fraction(price) * (100 - off) / 100 * (100 + tax) / 100
     return (
-        f"A coat costs ${price}. It is reduced by {off}%, and then {tax}% sales tax is added. How many dollars are paid "
+        f"A coat costs ${price}. It is reduced by {off}%, and then {tax}% sales tax is added. How many dollars are "
+        f"paid "
         "in the end? Work briefly and finish with a line 'Answer: <number>'.",
         number(total, 0.006),
     )
@@ -68,7 +69,8 @@ def shopping(random: Random) -> Item:
     who, what = random.choice(PEOPLE), random.choice(GOODS)
     count, price, paid = random.randint(3, 9), random.randint(2, 12), random.choice([150, 200])
     return (
-        f"{who} buys {count} {what} at {price} dollars each and pays with {paid} dollars. How much change does {who} get? "
+        f"{who} buys {count} {what} at {price} dollars each and pays with {paid} dollars. How much change does {who} "
+        f"get? "
         "Reply with the amount only.",
         number(paid - count * price),
     )
@@ -78,8 +80,9 @@ def sharing(random: Random) -> Item:
     one, two = random.sample(PEOPLE, 2)
     first, factor, given = random.randint(12, 40), random.randint(2, 5), random.randint(3, 11)
     return (
-        f"{one} has {first} marbles. {two} has {factor} times as many. {two} gives {given} marbles to {one} and then loses "
-        f"{given + 2}. How many marbles do they have together now? Think in short steps, then write 'Answer: <number>'.",
+        f"{one} has {first} marbles. {two} has {factor} times as many. {two} gives {given} marbles to {one} and then "
+        f"loses {given + 2}. How many marbles do they have together now? Think in short steps, then write 'Answer: "
+        f"<number>'.",
         number(first * (factor + 1) - given - 2),
     )
 
@@ -87,7 +90,8 @@ def sharing(random: Random) -> Item:
 def distance(random: Random) -> Item:
     speed, minutes, other = random.choice([40, 60, 80, 90]), random.choice([30, 45, 90, 150]), random.randint(5, 40)
     return (
-        f"A train runs at {speed} km/h for {minutes} minutes and then another {other} km. What distance does it cover in "
+        f"A train runs at {speed} km/h for {minutes} minutes and then another {other} km. What distance does it cover "
+        f"in "
         "total, in kilometres? Be short and end with 'Answer: <number>'.",
         number(Fraction(speed * minutes, 60) + other),
     )
@@ -117,7 +121,8 @@ def series(random: Random) -> Item:
     start, step, count = random.randint(1, 9), random.randint(2, 7), random.randint(6, 30)
     total = sum(start + step * i for i in range(count))
     return (
-        f"An auditorium has {count} rows. The first row has {start} seats and every further row has {step} more than the row "
+        f"An auditorium has {count} rows. The first row has {start} seats and every further row has {step} more than "
+        f"the row "
         "before it. How many seats are there in all? Short working, then 'Answer: <number>'.",
         number(total),
     )
@@ -127,7 +132,8 @@ def clock(random: Random) -> Item:
     hour, minute, later = random.randint(6, 11), random.choice([5, 20, 35, 50]), random.randint(2, 19) * 25
     total = later + hour * 60 + minute
     return (
-        f"How many minutes pass from {hour}:{minute:02d} to {total // 60}:{total % 60:02d} on the same day (24-hour clock)? Number only.",
+        f"How many minutes pass from {hour}:{minute:02d} to {total // 60}:{total % 60:02d} on the same day (24-hour "
+        f"clock)? Number only.",
         number(later),
     )
 
@@ -145,8 +151,8 @@ def interest(random: Random) -> Item:
     amount, rate = random.choice([1000, 2000, 5000, 8000]), random.choice([5, 10, 20])
     years = random.choice([2, 3])
     return (
-        f"I put ${amount} into an account with {rate}% interest a year, compounded yearly. How many dollars are in it after "
-        f"{years} years? Short working, then 'Answer: <number>'.",
+        f"I put ${amount} into an account with {rate}% interest a year, compounded yearly. How many dollars are in it "
+        f"after {years} years? Short working, then 'Answer: <number>'.",
         number(Fraction(amount) * Fraction(100 + rate, 100) ** years, 0.006),
     )
 
@@ -154,16 +160,18 @@ def interest(random: Random) -> Item:
 def pages(random: Random) -> Item:
     who, daily, days, rest = random.choice(PEOPLE), random.randint(8, 25), random.randint(4, 12), random.randint(20, 90)
     return (
-        f"{who} reads {daily} pages on every weekday and twice as many on each Saturday and Sunday. After {days} full weeks "
-        f"{rest} pages of the series are left. How many pages does the series have? Two or three short steps, "
+        f"{who} reads {daily} pages on every weekday and twice as many on each Saturday and Sunday. After {days} full "
+        f"weeks {rest} pages of the series are left. How many pages does the series have? Two or three short steps, "
         "then 'Answer: <number>'.",
         number(daily * 9 * days + rest),
     )
 
 
 TEMPLATES: dict[str, Template] = {
-    "add": add, "multiply": multiply, "divide": divide, "remainder": remainder, "expression": expression, "power": power,
+    "add": add, "multiply": multiply, "divide": divide, "remainder": remainder, "expression": expression,
+    "power": power,
     "fractions": fractions, "percent": percent, "discount": discount, "shopping": shopping, "sharing": sharing,
-    "distance": distance, "work": work, "mean": mean, "common": common, "series": series, "clock": clock, "units": units,
+    "distance": distance, "work": work, "mean": mean, "common": common, "series": series, "clock": clock,
+    "units": units,
     "interest": interest, "pages": pages,
 }  # fmt: skip

@@ -24,10 +24,12 @@ def draw(random: Random) -> dict[str, Any]:
     day, month = random.randint(1, 28), random.randint(1, 8)
     city, other = random.sample(CITIES, 2)
     return {
-        "first": first, "last": last, "name": f"{first} {last}", "age": random.randint(19, 78), "city": city, "other": other,
+        "first": first, "last": last, "name": f"{first} {last}", "age": random.randint(19, 78), "city": city,
+        "other": other,
         "email": f"{first}.{last}@example.com".lower(), "phone": f"555-{random.randint(1000, 9999)}",
         "item": random.choice(GOODS), "count": random.randint(2, 12), "price": random.randint(300, 9900) / 100,
-        "date": f"2024-{month:02d}-{day:02d}", "day": f"{MONTHS[month - 1]} {day}, 2024", "number": random.randint(1000, 9999),
+        "date": f"2024-{month:02d}-{day:02d}", "day": f"{MONTHS[month - 1]} {day}, 2024",
+        "number": random.randint(1000, 9999),
         "hour": random.randint(8, 20), "minute": random.choice((5, 15, 40, 55)), "maker": random.choice(MAKERS),
         "year": random.randint(1951, 2019), "degrees": random.randint(-9, 34), "percent": random.randint(20, 90),
         "kilos": random.randint(3, 60) / 2, "yes": random.choice((True, False)),
@@ -59,8 +61,10 @@ SPECS: dict[str, Spec] = {
                 "city (string), temperature (number), humidity (number), condition (string, two words)",
                 {"city": "city", "temperature": "degrees", "humidity": "percent", "condition": ["light rain"]}),
     "invoice": ("Invoice {number} of {maker}, dated {day}, total {price} dollars, due in {count} days.",
-                "invoice_number (number), supplier (string), date (string, YYYY-MM-DD), total (number), due_days (number)",
-                {"invoice_number": "number", "supplier": "maker", "date": "date", "total": "price", "due_days": "count"}),
+                "invoice_number (number), supplier (string), date (string, YYYY-MM-DD), total (number), due_days "
+                "(number)",
+                {"invoice_number": "number", "supplier": "maker", "date": "date", "total": "price",
+                 "due_days": "count"}),
     "missing": ("My name is {first} and I am calling from {city}. I forgot my customer number.",
                 "first_name (string), city (string), customer_number (number, or null if it is not given)",
                 {"first_name": "first", "city": "city", "customer_number": [None]}),
@@ -84,11 +88,13 @@ SPECS: dict[str, Spec] = {
                {"servings": "count", "rice_grams": "percent", "minutes": "hour", "extra": ["onion"]}),
     "book": ("'The Glass Orchard' by {name}, published by {maker} in {year}, has {number} pages.",
              "title (string), author (string), publisher (string), year (number), pages (number)",
-             {"title": ["The Glass Orchard"], "author": "name", "publisher": "maker", "year": "year", "pages": "number"}),
+             {"title": ["The Glass Orchard"], "author": "name", "publisher": "maker", "year": "year",
+              "pages": "number"}),
     "log": ("{date} {hour:02d}:{minute:02d} ERROR disk full on host srv-{count} (code {number})",
             "date (string, YYYY-MM-DD), time (string, HH:MM), level (string), host (string), code (number)",
             {"date": "date", "time": "time", "level": ["ERROR"], "host": "host", "code": "number"}),
-    "distractor": ("{name}, who moved from {city} to {other} in {year}, now works there for {maker}, not for Orbis any more.",
+    "distractor": ("{name}, who moved from {city} to {other} in {year}, now works there for {maker}, not for Orbis any "
+                   "more.",
                    "person (string), current_city (string), employer (string), moved_in (number)",
                    {"person": "name", "current_city": "other", "employer": "maker", "moved_in": "year"}),
     "words_to_numbers": ("{first} ordered a dozen eggs, half a dozen rolls and two litres of milk.",

@@ -61,7 +61,8 @@ class Parser:
     def _split(self, token: str) -> list[str]:
         if not token[0].isalpha() or token in FUNCTIONS or token in CONSTANTS:
             return [token]
-        start = next((name for name in FUNCTIONS if token.startswith(name) and token[len(name) :] in self.variables), "")
+        starts = (name for name in FUNCTIONS if token.startswith(name) and token[len(name) :] in self.variables)
+        start = next(starts, "")
         letters = [start] * bool(start) + list(token[len(start) :])
         if all(one in self.variables or one in FUNCTIONS or one in CONSTANTS for one in letters):
             return letters
@@ -107,22 +108,24 @@ class Parser:
         return base
 
     def atom(self) -> Value:
-        token = self.take() if self.peek() else ""
-        if token in FUNCTIONS:
-            return self.call(FUNCTIONS[token])
-        if token == "(":
-            inside = self.sum()
-            if self.peek() != ")":
-                raise NotAFormula("unbalanced")
-            self.take()
-            return inside
-        if token in CONSTANTS and token not in self.variables:
-            return lambda _: CONSTANTS[token]
-        if token and token in self.variables:
-            return lambda at: at[token]
-        if re.fullmatch(r"\d+\.?\d*|\.\d+", token):
-            return lambda _: float(token)
-        raise NotAFormula(token or "empty")
+        word = self.take() if self.peek() else ""
+        if word in FUNCTIONS:
+            return self.call(FUNCTIONS[word])
+        if word == "(":
+            return self.closed(self.sum())
+        if word and word in self.variables:
+            return lambda at: at[word]
+        if word in CONSTANTS:
+            return lambda _: CONSTANTS[word]
+        if re.fullmatch(r"\d+\.?\d*|\.\d+", word):
+            return lambda _: float(word)
+        raise NotAFormula(word or "empty")
+
+    def closed(self, inside: Value) -> Value:
+        if self.peek() != ")":
+            raise NotAFormula("unbalanced")
+        self.take()
+        return inside
 
     def call(self, function: Callable[[float], float]) -> Value:
         exponent: Value | None = None
@@ -130,7 +133,10 @@ class Parser:
             self.take()
             exponent = self.atom()
         inside = self.power() if self.peek() == "(" else self._bare_argument()
-        outer: Value = lambda at: function(inside(at))
+
+        def outer(at: dict[str, float]) -> float:
+            return function(inside(at))
+
         return outer if exponent is None else _combine(outer, "^", exponent)
 
     def _bare_argument(self) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations, product
 from random import Random
 
@@ -18,7 +19,8 @@ def claim(random: Random) -> Item:
     text, true = random.choice([
         ("n^2 + n is even", True), ("n^3 - n is divisible by 6", True), ("n^2 + 1 is never divisible by 3", True),
         ("n^2 - n + 41 is a prime number", False), ("n^2 + n + 1 is divisible by 3", False), ("2n + 1 is odd", True),
-        ("n^2 is at least 2n", False), ("n^3 is at least n", False), ("n^2 has remainder 0 or 1 when divided by 4", True),
+        ("n^2 is at least 2n", False), ("n^3 is at least n", False),
+        ("n^2 has remainder 0 or 1 when divided by 4", True),
     ])  # fmt: skip
     return f"Is it true that for every integer n, {text}?{SHORT}", yes(true)
 
@@ -107,7 +109,8 @@ def race(random: Random) -> Item:
     place = random.randrange(3)
     word = ("first", "second", "third")[place]
     return (
-        f"Four runners, {', '.join(sorted(order))}, ran a race without ties. {' '.join(facts)} Who finished {word}? Just the "
+        f"Four runners, {', '.join(sorted(order))}, ran a race without ties. {' '.join(facts)} Who finished {word}? "
+        f"Just the "
         "name.",
         label(order[place], order),
     )
@@ -115,15 +118,16 @@ def race(random: Random) -> Item:
 
 def knights(random: Random) -> Item:
     a, b = random.sample(NAMES, 2)
-    said, claim_ = random.choice([
+    lines: list[tuple[str, Callable[[bool, bool], bool]]] = [
         (f"{a} says: 'We are both knaves.'", lambda x, y: x == (not x and not y)),
         (f"{a} says: 'At least one of us is a knave.'", lambda x, y: x == (not x or not y)),
         (f"{a} says: '{b} is a knave.' {b} says: 'We are the same kind.'",
          lambda x, y: x == (not y) and y == (x == y)),
         (f"{a} says: '{b} and I are of different kinds.' {b} says: '{a} is a knave.'",
          lambda x, y: x == (x != y) and y == (not x)),
-    ])  # fmt: skip
-    worlds = [(x, y) for x, y in product([True, False], repeat=2) if claim_(x, y)]
+    ]  # fmt: skip
+    said, fits = random.choice(lines)
+    worlds = [(x, y) for x, y in product([True, False], repeat=2) if fits(x, y)]
     asked = random.choice([0, 1])
     return (
         f"Knights always tell the truth, knaves always lie; {a} and {b} are each one or the other. {said} Is "
@@ -137,8 +141,8 @@ def remainders(random: Random) -> Item:
     a, b = random.randint(1, p - 1), random.randint(1, q - 1)
     goal = next(n for n in range(1, p * q + 1) if n % p == a and n % q == b)
     return (
-        f"What is the smallest positive integer that leaves remainder {a} when divided by {p} and remainder {b} when divided "
-        f"by {q}? Be short and end with 'Answer: <number>'.",
+        f"What is the smallest positive integer that leaves remainder {a} when divided by {p} and remainder {b} when "
+        f"divided by {q}? Be short and end with 'Answer: <number>'.",
         number(goal),
     )
 
@@ -148,7 +152,8 @@ def digits(random: Random) -> Item:
     while tens == ones:
         ones = random.randint(0, 9)
     return (
-        f"A two-digit number has digit sum {tens + ones}. Its tens digit minus its ones digit is {tens - ones}. Which number is "
+        f"A two-digit number has digit sum {tens + ones}. Its tens digit minus its ones digit is {tens - ones}. Which "
+        f"number is "
         "it? Give the number only.",
         number(10 * tens + ones),
     )
@@ -157,7 +162,8 @@ def digits(random: Random) -> Item:
 def heads(random: Random) -> Item:
     rabbits, hens = random.randint(4, 20), random.randint(4, 20)
     return (
-        f"A farm has hens and rabbits, {rabbits + hens} heads and {4 * rabbits + 2 * hens} legs in all. How many rabbits are "
+        f"A farm has hens and rabbits, {rabbits + hens} heads and {4 * rabbits + 2 * hens} legs in all. How many "
+        f"rabbits are "
         "there? Short working, then 'Answer: <number>'.",
         number(rabbits),
     )
@@ -167,7 +173,8 @@ def coins(random: Random) -> Item:
     goal, (a, b) = random.randint(20, 45), random.choice([(5, 2), (5, 3), (7, 4), (10, 3)])
     count = sum((goal - a * x) % b == 0 for x in range(goal // a + 1))
     return (
-        f"In how many ways can exactly {goal} cents be paid with {a}-cent and {b}-cent coins only (the order does not matter, "
+        f"In how many ways can exactly {goal} cents be paid with {a}-cent and {b}-cent coins only (the order does not "
+        f"matter, "
         "zero coins of a kind are allowed)? Answer with the number only.",
         number(count),
     )
@@ -185,16 +192,18 @@ def counting(random: Random) -> Item:
 def seats(random: Random) -> Item:
     people = random.sample(NAMES, 4)
     a, b, c, d = people
-    rule, keep = random.choice([
+    rules: list[tuple[str, Callable[[tuple[str, ...]], bool]]] = [
         (f"{a} and {b} sit next to each other", lambda o: abs(o.index(a) - o.index(b)) == 1),
         (f"{a} sits at an end", lambda o: o.index(a) in {0, 3}),
         (f"{a} sits somewhere left of {b}, and {c} somewhere left of {d}",
          lambda o: o.index(a) < o.index(b) and o.index(c) < o.index(d)),
         (f"{a} and {b} do not sit next to each other", lambda o: abs(o.index(a) - o.index(b)) != 1),
-    ])  # fmt: skip
+    ]  # fmt: skip
+    rule, keep = random.choice(rules)
     count = sum(keep(order) for order in permutations(people))
     return (
-        f"{a}, {b}, {c} and {d} sit in a row of four chairs. In how many arrangements is it true that {rule}? Number only.",
+        f"{a}, {b}, {c} and {d} sit in a row of four chairs. In how many arrangements is it true that {rule}? Number "
+        f"only.",
         number(count),
     )
 
@@ -206,8 +215,8 @@ def schedule(random: Random) -> Item:
     random.shuffle(facts)
     asked = random.choice([(first, third, True), (third, first, False), (second, first, False), (second, third, True)])
     return (
-        f"Three jobs are done one after another: {', '.join(sorted(tasks))}. We know that {facts[0]} and that {facts[1]}. Is "
-        f"{asked[0]} done before {asked[1]}?{SHORT}",
+        f"Three jobs are done one after another: {', '.join(sorted(tasks))}. We know that {facts[0]} and that "
+        f"{facts[1]}. Is {asked[0]} done before {asked[1]}?{SHORT}",
         yes(asked[2]),
     )
 
@@ -216,8 +225,8 @@ def colours(random: Random) -> Item:
     paint = random.sample(["red", "blue", "green"], 3)
     a, b, c = random.sample(NAMES, 3)
     return (
-        f"{a}, {b} and {c} own one car each: one red, one blue, one green. {a}'s car is not {paint[1]} and not {paint[2]}. "
-        f"{b}'s car is not {paint[2]}. Which colour is {c}'s car? One word.",
+        f"{a}, {b} and {c} own one car each: one red, one blue, one green. {a}'s car is not {paint[1]} and not "
+        f"{paint[2]}. {b}'s car is not {paint[2]}. Which colour is {c}'s car? One word.",
         label(paint[2], paint),
     )
 
@@ -226,8 +235,8 @@ def satisfiable(random: Random) -> Item:
     low, gap, total = random.randint(2, 9), random.randint(2, 6), random.randint(14, 40)
     true = any(x >= low and total - x >= 0 and x - (total - x) == gap for x in range(total + 1))
     return (
-        f"Can two non-negative integers x and y satisfy all of these at once: x + y = {total}, x - y = {gap}, x >= {low}?"
-        f"{SHORT}",
+        f"Can two non-negative integers x and y satisfy all of these at once: x + y = {total}, x - y = {gap}, x >= "
+        f"{low}?{SHORT}",
         yes(true),
     )
 
@@ -235,7 +244,8 @@ def satisfiable(random: Random) -> Item:
 def triples(random: Random) -> Item:
     x, y, z = sorted(random.sample(range(1, 12), 3))
     return (
-        f"Three numbers x < y < z have the pairwise sums {x + y}, {x + z} and {y + z}, in increasing order x+y, x+z, y+z. "
+        f"Three numbers x < y < z have the pairwise sums {x + y}, {x + z} and {y + z}, in increasing order x+y, x+z, "
+        f"y+z. "
         "Reply only with 'Answer: ' and x, y, z separated by commas.",
         sequence([x, y, z]),
     )
@@ -243,7 +253,8 @@ def triples(random: Random) -> Item:
 
 TEMPLATES: dict[str, Template] = {
     "claim": claim, "claim_two": claim_two, "exists": exists, "syllogism": syllogism, "conditional": conditional,
-    "chain": chain, "tautology": tautology, "taller": taller, "race": race, "knights": knights, "remainders": remainders,
+    "chain": chain, "tautology": tautology, "taller": taller, "race": race, "knights": knights,
+    "remainders": remainders,
     "digits": digits, "heads": heads, "coins": coins, "counting": counting, "seats": seats, "schedule": schedule,
     "colours": colours, "satisfiable": satisfiable, "triples": triples,
 }  # fmt: skip

@@ -30,7 +30,8 @@ PAST = (
 )  # fmt: skip
 PLURAL = (
     ("The child eats an apple.", "The children eat apples."), ("A mouse hides in the box.", "Mice hide in the boxes."),
-    ("The man owns a knife.", "The men own knives."), ("A leaf falls.", "Leaves fall."), ("The dog barks.", "The dogs bark."),
+    ("The man owns a knife.", "The men own knives."), ("A leaf falls.", "Leaves fall."), ("The dog barks.", "The dogs "
+                                                                                                            "bark."),
 )  # fmt: skip
 SPELLING = (
     ("I recieved the pakage yesterday.", "I received the package yesterday."),
@@ -60,7 +61,8 @@ NEGATION = (
     ("The shop opens on Monday.", "The shop does not open on Monday.", "The shop doesn't open on Monday."),
 )  # fmt: skip
 QUESTION = (
-    ("She can drive.", "Can she drive?"), ("They have eaten.", "Have they eaten?"), ("He plays chess.", "Does he play chess?"),
+    ("She can drive.", "Can she drive?"), ("They have eaten.", "Have they eaten?"), ("He plays chess.", "Does he play "
+                                                                                                        "chess?"),
     ("The train left early.", "Did the train leave early?"), ("It is raining.", "Is it raining?"),
 )  # fmt: skip
 GERMAN = (
@@ -130,12 +132,13 @@ def formal(random: Random) -> Item:
 
 def shorter(random: Random) -> Item:
     text, keys = random.choice([
-        ("The committee met on Monday and, after a debate of three hours, decided to postpone the vote on the new bridge until "
-         "the engineers have checked the costs.", ("vote", "bridge")),
-        ("Heavy rain flooded the cellar of the town hall last night, and many old maps that had been stored there were lost.",
+        ("The committee met on Monday and, after a debate of three hours, decided to postpone the vote on the new "
+         "bridge until the engineers have checked the costs.", ("vote", "bridge")),
+        ("Heavy rain flooded the cellar of the town hall last night, and many old maps that had been stored there were "
+         "lost.",
          ("rain|flood", "maps")),
-        ("Because two of its pilots were ill, the airline cancelled the morning flight to Lisbon and offered all passengers a "
-         "seat on the evening plane.", ("airline|flight", "lisbon|evening")),
+        ("Because two of its pilots were ill, the airline cancelled the morning flight to Lisbon and offered all "
+         "passengers a seat on the evening plane.", ("airline|flight", "lisbon|evening")),
     ])  # fmt: skip
 
     def check(answer: str) -> float:
@@ -158,9 +161,10 @@ TEMPLATES: dict[str, Template] = {
                    lambda text: re.sub("[eE]", "", text)),
     "reverse_words": mapped("Reverse the order of the words in this sentence, without its full stop.",
                             lambda text: " ".join(reversed(text.rstrip(".").split()))),
-    "underscores": mapped("Replace every space in this sentence by an underscore.", lambda text: text.replace(" ", "_")),
-    "alternate": mapped("Write the 1st, 3rd, 5th ... word of this sentence in capital letters, the other words in small "
-                        "letters.", _alternate),
+    "underscores": mapped("Replace every space in this sentence by an underscore.",
+                          lambda text: text.replace(" ", "_")),
+    "alternate": mapped("Write the 1st, 3rd, 5th ... word of this sentence in capital letters, the other words in "
+                        "small letters.", _alternate),
     "vowels": mapped("Replace each vowel (a, e, i, o, u, small or capital) in this sentence by a star *.",
                      lambda text: re.sub("[aeiouAEIOU]", "*", text)),
     "sort": unique_listing("Sort these lines in alphabetical order.", sorted),
