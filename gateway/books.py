@@ -14,7 +14,7 @@ from policies.ledger import Ledger, LedgerUnavailable
 from policies.rows import DecisionRow, OutcomeRow
 
 if TYPE_CHECKING:
-    from gateway.run import Call, Life
+    from gateway.life import Life, Tally
 
 LEFT = 499
 """The status of a client that left, after nginx's."""
@@ -38,16 +38,14 @@ class Books:
         row = DecisionRow.of(state, decision, life.step, time=time.time(), key=life.key, policy=life.policy_name)
         return self.ledger.write(row)
 
-    async def settled(self, call: Call, outcome: Outcome, kind: str) -> None:
-        """Writes an outcome; returns when it is durable, unless nobody is left to be told."""
+    def settled(self, tally: Tally, outcome: Outcome, kind: str) -> asyncio.Future[None]:
+        """Queues an outcome's row; the future ends when it is durable."""
         status = LEFT if kind == "client_left" else None
-        row = OutcomeRow.of(call.life.request.id, call.life.step, outcome, time.time(), status)
+        row = OutcomeRow.of(tally.life.request.id, tally.life.step, outcome, time.time(), status)
         if status == LEFT:
             row = replace(row, reason=kind)
         self.count(outcome, kind)
-        durable = self.ledger.write(row)
-        if status != LEFT:
-            await durable
+        return self.ledger.write(row)
 
     def count(self, outcome: Outcome, kind: str) -> None:
         """Adds an outcome to the metrics."""

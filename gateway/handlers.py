@@ -15,8 +15,9 @@ from gateway import chat, errors
 from gateway.auth import Keys
 from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
+from gateway.life import Life
 from gateway.metrics import Metrics
-from gateway.run import Life, Result
+from gateway.run import Result, run
 from gateway.school import School
 from policies.base import Policy, State
 from policies.pick import Only, Utility
@@ -76,7 +77,7 @@ class Door:
         key = self.keys.name(call.headers)
         request = chat.parse(call.body, call.id)
         name, policy = self.policy(request.model)
-        result = await Life(self.school, request, policy, name, key).run()
+        result = await run(Life(self.school, request, policy, name, key))
         send = self.stream if request.stream else self.plain
         await send(request, result, reply)
 

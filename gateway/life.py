@@ -1,0 +1,119 @@
+"""One request's life without any I/O: what is decided next, what came of it, what the ledger is told.
+
+Drivers act: `run` in coroutines for every expert, `hot` in callbacks for those behind OpenAI's HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from experts.base import Answer, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
+from experts.card import Usage
+from experts.catalog import Catalog, eligible, least_tokens
+from gateway.errors import refusal
+from gateway.school import School
+from policies.base import Accept, Ask, Policy, Refuse, State
+
+SPARE_STEPS = 2
+"""Rounds beyond one for each expert: a policy asks nobody twice, then must accept or refuse."""
+
+
+@dataclass(slots=True)
+class Life:
+    """The loop's state, and the only writer of the request's rows in the ledger."""
+
+    school: School
+    request: Request
+    policy: Policy
+    policy_name: str
+    key: str
+    catalog: Catalog = field(default_factory=dict)
+    outcomes: tuple[Outcome, ...] = ()
+    step: int = -1
+    recorded: asyncio.Future[None] | None = None
+    """Ends when the last decision is durable."""
+
+    def begin(self) -> None:
+        """Keeps the eligible experts; the request is final from here on."""
+        self.catalog = eligible(self.request, self.school.catalog(self.request.model))
+
+    def next(self) -> Ask | Accept:
+        """The next decision, its row queued. Raises APIError when nothing is left, and LedgerUnavailable."""
+        self.step += 1
+        if self.step >= len(self.catalog) + SPARE_STEPS:
+            raise refusal("exhausted", self.last_error())
+        estimates = self.school.router.estimate(self.request, self.catalog, self.outcomes)
+        state = State(self.request, estimates, self.outcomes, self.school.books.allowance(), self.school.draw())
+        decision = self.policy.decide(state)
+        self.recorded = self.school.books.decided(self, state, decision)
+        if isinstance(decision, Refuse):
+            raise refusal(decision.reason, self.last_error())
+        return decision
+
+    def last_error(self) -> ExpertError | None:
+        """The error of the last failure."""
+        errors = [outcome.error for outcome in self.outcomes if isinstance(outcome, Failure)]
+        return errors[-1] if errors else None
+
+    def spent(self) -> int:
+        """Nano-dollars of what was asked so far and is not the answer."""
+        return sum(outcome.cost or 0 for outcome in self.outcomes)
+
+
+class Tally:
+    """What one expert that is being asked has said and cost so far; settled once."""
+
+    __slots__ = ("chunks", "cost", "expert", "finish_reason", "first", "last", "life", "settled", "started", "usage")
+
+    def __init__(self, life: Life, expert: Expert) -> None:
+        self.life, self.expert = life, expert
+        self.started = life.school.clock()
+        self.first: float | None = None
+        self.chunks = 0
+        self.last = Chunk()
+        self.usage: Usage | None = None
+        self.cost: int | None = None
+        self.finish_reason: str | None = None
+        self.settled = False
+
+    def note(self, chunk: Chunk) -> None:
+        """Remembers what a chunk says for the ledger."""
+        if self.first is None:
+            self.first = self.life.school.clock() - self.started
+        self.chunks += 1
+        self.last = chunk
+        self.usage = self.usage if chunk.usage is None else chunk.usage
+        self.cost = self.cost if chunk.cost is None else chunk.cost
+        self.finish_reason = chunk.finish_reason or self.finish_reason
+
+    def timing(self) -> Timing:
+        """Until now."""
+        return Timing(self.first, self.life.school.clock() - self.started)
+
+    def answer(self) -> Answer:
+        """What was said so far; tokens and cost that nobody reported are estimated, and marked so."""
+        usage, cost = self.usage, self.cost
+        if usage is None and self.chunks:
+            usage = Usage(least_tokens(self.life.request), self.chunks, estimated=True)
+        if cost is None and usage is not None:
+            price = self.expert.card.price
+            cost = price.tokens(usage) + price.cpu(self.timing().total)
+        last = self.last
+        return Answer(self.expert.name, last.delta, self.finish_reason, usage, cost, self.timing(), last.data)
+
+    def failure(self, error: ExpertError) -> Failure:
+        """Why there is no answer, and what that cost."""
+        cost = error.about.get("cost")
+        return Failure(self.expert.name, error.reason, error.retryable, cost, self.timing(), error)
+
+    def settle(self, outcome: Outcome, kind: str) -> asyncio.Future[None] | None:
+        """Queues the outcome's row, the first time; the future ends when it is durable."""
+        if self.settled:
+            return None
+        self.settled = True
+        return self.life.school.books.settled(self, outcome, kind)
+
+    def left(self) -> None:
+        """The client went away: what was said so far is written down, and nobody waits for it."""
+        self.settle(replace(self.answer(), finish_reason=None), "client_left")
