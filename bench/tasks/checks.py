@@ -67,11 +67,23 @@ def number(expected: Fraction | float | int, tolerance: float = 0.0) -> Check:
     goal = Fraction(str(expected)) if isinstance(expected, float) else Fraction(expected)
 
     def check(answer: str) -> float:
-        stated = re.sub(r"(?<=[\d)])\s*(?:degrees|percent|%|°).*", "", final(answer))
-        found = numbers(stated.rpartition("=")[2]) or numbers(stated) or numbers(plain(answer))
-        return float(bool(found) and abs(found[-1] - goal) <= Fraction(tolerance))
+        found = stated(answer)
+        return float(found is not None and abs(found - goal) <= Fraction(tolerance))
 
     return check
+
+
+def stated(answer: str) -> Fraction | None:
+    """The number that an answer states: the first of a marked statement, else the last of the last line."""
+    statement = final(answer)
+    right = statement.rpartition("=")[2]
+    found = numbers(right) or numbers(statement)
+    if not found:
+        return None
+    marked = bool(BOXED.search(answer) or MARKER.search(plain(answer)))
+    if marked and re.search(r"\d\s+or\s+\S*\d", statement):
+        return None
+    return found[0] if marked else found[-1]
 
 
 def number_set(expected: Iterable[Fraction | int]) -> Check:
@@ -105,7 +117,7 @@ def values(expected: Mapping[str, Fraction | int]) -> Check:
 
 
 def _last_value(text: str, name: str) -> Fraction | None:
-    found = re.findall(rf"(?<![\w.]){name}\s*(?:=|is|:)\s*({NUMBER.pattern})(?!\s*[-+*/(a-z])", text)
+    found = re.findall(rf"(?<![\w.]){name}\s*(?:=|is|:)\s*({NUMBER.pattern})(?![ ]*[-+*/(]|[a-z])", text)
     return value(found[-1]) if found else None
 
 
@@ -133,13 +145,20 @@ def _opening(answer: str) -> str:
     return re.split(r"[,.:;\n]", plain(answer).strip(), maxsplit=1)[0]
 
 
+DENIAL = re.compile(
+    r"\b(?:not|isnt|doesnt|cannot|cant|arent)(?: (?:be|we))* "
+    r"(?:true|valid|holds?|conclude|concluded|follows?|necessarily|always|possible|a|exist)\b"
+)
+SIDES = ("yes", "true", "proved", "valid"), ("no", "false", "refuted", "invalid")
+
+
 def yes(expected: bool) -> Check:
     """The answer says yes (or true) if `expected`, else no (or false)."""
 
     def check(answer: str) -> float:
-        sides = ("yes", "true", "proved", "valid"), ("no", "false", "refuted", "invalid", "not")
         for part in (final(answer) if MARKER.search(plain(answer)) else "", _opening(answer), final(answer), answer):
-            found = [any(words(word) in words(part) for word in side) for side in sides]
+            text = DENIAL.sub("false", words(part))
+            found = [any(words(word) in text for word in side) for side in SIDES]
             if found[0] != found[1]:
                 return float(found[0] == expected)
         return 0.0

@@ -132,7 +132,7 @@ class Parser:
         if self.peek() in {"^", "**"}:
             self.take()
             exponent = self.atom()
-        inside = self.power() if self.peek() == "(" else self._bare_argument()
+        inside = self.atom() if self.peek() == "(" else self._bare_argument()
 
         def outer(at: dict[str, float]) -> float:
             return function(inside(at))
