@@ -5,7 +5,7 @@ PIP := python -m pip install --disable-pip-version-check --no-deps
 LOCKED := $(PIP) --only-binary :all: --require-hashes
 PROJECT := $(PIP) --quiet --no-build-isolation --editable .
 
-.PHONY: help venv serve test lint types imports unit lock report bench extras parity litellm image clean
+.PHONY: help venv serve test lint types imports unit lock docs report bench extras parity litellm clean
 help: ; @sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
 serve: .venv/default.done ; @exec $(BIN)/lyceum serve ## install and start the gateway on 127.0.0.1:8000
 test: lint types imports unit ## everything that must be green
@@ -16,6 +16,7 @@ imports: .venv/dev.done ; $(BIN)/lint-imports --no-cache ## who may import whom
 unit: .venv/dev.done ; $(BIN)/pytest --cov ## the tests
 report: .venv/default.done ; $(BIN)/lyceum report ## cost against quality, as one page
 bench: .venv/default.done ; $(BIN)/lyceum bench loop ## what the loop costs
+docs: .venv/dev.done ; $(BIN)/python docs/generate.py ## write the reference pages from the code
 lock: .venv/dev.done ; $(BIN)/python requirements/lock.py ## refresh the lock files
 extras: parity litellm ## the tests that need an optional extra, each in a venv of its own
 parity: .venv-parity/done ; .venv-parity/bin/pytest tests/extras/test_parity.py ## our encoder against sentence-transformers

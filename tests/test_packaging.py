@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from experts.build import load
 from gateway import config
 
 REPOSITORY = Path(__file__).parent.parent
@@ -53,6 +54,7 @@ def test_the_school_in_the_compose_file_is_a_valid_configuration_that_reaches_sg
     school = config.of(tomllib.loads(COMPOSE["configs"]["school"]["content"]))
     experts = config.Builder(school).experts()
     config.Builder(school).policies()
+    load(school.router["use"], "router.use")
     large = COMPOSE["services"]["sglang"]["command"]
     assert large[large.index("--served-model-name") + 1] == school.experts["large"]["model"]
     assert ":" + large[large.index("--port") + 1] in school.experts["large"]["url"]

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parent.parent
 ROOMS = ("gateway", "bench", "policies", "routers", "experts")
 MODULES = sorted(
     path
-    for folder in (*ROOMS, "tests", "requirements")
+    for folder in (*ROOMS, "tests", "docs", "requirements")
     for path in (REPOSITORY / folder).rglob("*.py")
     if "__pycache__" not in path.parts
 )
