@@ -10,11 +10,11 @@ import gzip
 import importlib.util
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.replay import complete
+from bench.replay import Recording, complete
 from experts.base import SetupError
 from experts.card import nano
 from routers.outcomes import Outcomes, read
@@ -83,7 +83,44 @@ def own(path: Path) -> DataSet:
     """The outcome table that is shipped, or one of the operator's own. Train and validation fit together."""
     table = read(path)
     fit = table.rows([i for i, split in enumerate(table.splits) if split != "test"])
-    return DataSet("own", fit, complete(table.split("test")), "prompts with checkable answers, asked on this machine")
+    test = complete(priced(table.split("test")))
+    return DataSet("own", priced(fit), test, "prompts with checkable answers, asked on this machine")
+
+
+def priced(table: Outcomes) -> Outcomes:
+    """A call without a known cost, such as one that was declined, is taken to cost what the expert costs on average."""
+    import numpy as np
+
+    known = np.isfinite(table.cost)
+    mean = np.where(known, table.cost, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return replace(table, cost=np.where(known, table.cost, mean))
+
+
+def recording(path: Path, outcomes: Outcomes) -> Recording:
+    """`outcomes`, rows of the table at `path`, with the words and failures that the table keeps, if it does."""
+    rows = [row for row in _said(path) if row.get("answer") is not None or row.get("reason")]
+    keys = [(str(row["prompt"]), str(row["expert"])) for row in rows]
+    return Recording(
+        outcomes,
+        words={key: str(row.get("answer") or "") for key, row in zip(keys, rows, strict=True)},
+        failures={
+            key: str(row["reason"])
+            for key, row in zip(keys, rows, strict=True)
+            if row.get("reason") and not row.get("answer")
+        },
+    )
+
+
+def _said(path: Path) -> list[dict[str, Any]]:
+    import orjson
+    import pyarrow.parquet
+
+    if path.suffix == ".jsonl":
+        return [orjson.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
+    there = pyarrow.parquet.read_schema(path).names
+    wanted = [name for name in ("prompt", "expert", "answer", "reason") if name in there]
+    rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path, columns=wanted).to_pylist()
+    return rows
 
 
 def shared(path: Path) -> DataSet:
@@ -164,8 +201,6 @@ def paretobandit(place: Path | None = None) -> DataSet:
 
 
 def _labelled(part: Outcomes, labels: Sequence[str]) -> Outcomes:
-    from dataclasses import replace
-
     return replace(part, groups=tuple(labels[: len(part)]))
 
 
