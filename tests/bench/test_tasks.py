@@ -53,7 +53,8 @@ def test_no_task_credits_silence_or_a_refusal(family):
 @pytest.mark.parametrize(
     "answer",
     [
-        "42", "42.", "**42**", "The answer is **42**.", "Answer: 42", "**Answer:** 42", "\\boxed{42}", "$42$", "42.0", "= 42",
+        "42", "42.", "**42**", "The answer is **42**.", "Answer: 42", "**Answer:** 42", "\\boxed{42}", "$42$", "42.0",
+        "= 42",
         "First 40 + 1 = 41, then 41 + 1 = 42", "Step 1: take 7.\nStep 2: 6 * 7 = 42", "42\n\nThat is 6 times 7.",
         "x = 42", "The answer is:\n\n42", "\\[ x = 42 \\]", "There are 42 apples.", "Answer: 84/2", "Answer: $42",
         "The final answer is \\( \\boxed{42} \\) since 41 < 42.",
@@ -65,7 +66,8 @@ def test_a_right_number_counts_in_any_dress(answer):
 
 @pytest.mark.parametrize(
     "answer",
-    ["41", "-42", "420", "4.2", "42.5", "Answer: 41, not 42, no: 41", "The answer is 43.\n", "42 is wrong, it is 43", "42/5",
+    ["41", "-42", "420", "4.2", "42.5", "Answer: 41, not 42, no: 41", "The answer is 43.\n", "42 is wrong, it is 43",
+     "42/5",
      "I would say 42 or 43", "1/42", "x42"],
 )  # fmt: skip
 def test_a_wrong_number_does_not_count(answer):
@@ -76,7 +78,8 @@ def test_a_wrong_number_does_not_count(answer):
     ("goal", "answer"),
     [
         (Fraction(-17, 9), "\\frac{-17}{9}"), (Fraction(-17, 9), "-\\frac{17}{9}"), (Fraction(-17, 9), "t = -17/9"),
-        (1234567, "1,234,567"), (Fraction(11, 3), "The sum is $\\frac{11}{3}$."), (Fraction(1, 2), "0.5"), (-3, "x = −3"),
+        (1234567, "1,234,567"), (Fraction(11, 3), "The sum is $\\frac{11}{3}$."), (Fraction(1, 2), "0.5"),
+        (-3, "x = −3"),
         (Fraction(175, 2), "87.50"), (10, "Answer: 10 cents, that is 0 dollars"), (105, "Answer: 105 km"), (35, "35%"),
         (7, "x_1 = 7"),
     ],
@@ -178,7 +181,8 @@ def test_json_is_scored_field_by_field_and_extra_fields_count_against_it():
 @pytest.mark.parametrize(
     "answer",
     ["2x^2 + 9x + 4", "$2x^2 + 9x + 4$", "\\(2x^{2} + 9x + 4\\)", "(x + 4)(2x + 1) = 2x^2 + 9x + 4", "2*x**2 + 9*x + 4",
-     "The result is:\n\\[2x^2 + 9x + 4\\]", "2x² + 9x + 4", "**2x^2 + 9x + 4**", "```\n2x^2 + 9x + 4\n```", "Answer: 4+9x+2x^2."],
+     "The result is:\n\\[2x^2 + 9x + 4\\]", "2x² + 9x + 4", "**2x^2 + 9x + 4**", "```\n2x^2 + 9x + 4\n```",
+     "Answer: 4+9x+2x^2."],
 )  # fmt: skip
 def test_a_formula_counts_by_its_value(answer):
     assert formula("2x^2 + 9x + 4", shape=expanded)(answer) == 1.0
@@ -210,8 +214,10 @@ def test_an_antiderivative_may_have_any_constant():
 
 @pytest.mark.parametrize(
     ("one", "two"),
-    [("sin(2x)", "2sin(x)cos(x)"), ("\\frac{x}{3} + 1", "x/3 + 1"), ("e^{2x}", "exp(2*x)"), ("x^-1", "1/x"), ("-x^2", "-(x*x)"),
-     ("ln x", "log(x)"), ("\\sqrt{x}", "x^(1/2)"), ("3\\cdot x", "x*3"), ("sin^2(x)", "1 - cos(x)^2"), ("2x(x+1)", "2x^2+2x")],
+    [("sin(2x)", "2sin(x)cos(x)"), ("\\frac{x}{3} + 1", "x/3 + 1"), ("e^{2x}", "exp(2*x)"), ("x^-1", "1/x"),
+     ("-x^2", "-(x*x)"),
+     ("ln x", "log(x)"), ("\\sqrt{x}", "x^(1/2)"), ("3\\cdot x", "x*3"), ("sin^2(x)", "1 - cos(x)^2"),
+     ("2x(x+1)", "2x^2+2x")],
 )  # fmt: skip
 def test_ways_to_write_the_same_formula_agree(one, two):
     assert evaluate(one, "x") == pytest.approx(evaluate(two, "x"))
