@@ -9,7 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from experts.base import SetupError
@@ -20,7 +20,7 @@ class Address:
     """Where a child answers, and the bearer key that only we know."""
 
     url: str
-    key: str
+    key: str = field(repr=False)
     pid: int
 
 
@@ -155,9 +155,9 @@ class Child:
             return
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
         if self._listener is not None:
             await self._listener
+        await process.communicate()  # waits, and closes the pipes
 
 
 async def _last_line(stream: asyncio.StreamReader) -> str:

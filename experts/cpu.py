@@ -21,7 +21,7 @@ def process_seconds(pid: int) -> float:
 
 def ticked_seconds(pid: int) -> float:
     """The same by psutil, where there is no such clock. Raises ProcessLookupError."""
-    import psutil  # type: ignore[import-untyped]  # it ships no types
+    import psutil
 
     try:
         times = psutil.Process(pid).cpu_times()
@@ -49,9 +49,14 @@ class CpuMeter:
 
     def follow(self, read: Callable[[], float]) -> None:
         """Meters a new process from its start: `read` gives its CPU seconds or raises ProcessLookupError."""
-        self.tick()
+        self.leave()
         self._read, self._last = read, 0.0
         self.tick()
+
+    def leave(self) -> None:
+        """Meters no process: its number may soon be another's."""
+        self.tick()
+        self._read = None
 
     def tick(self) -> None:
         """Shares out what was burnt since the last event. A process that is gone burns nothing more."""

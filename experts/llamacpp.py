@@ -82,6 +82,7 @@ class LlamaCppExpert:
     async def attend(self, address: Address | None) -> None:
         """The server answers there from now on, or nowhere."""
         client, self._client, self.address = self._client, None, address
+        self._meter.leave()
         if client is not None:
             await client.stop()
         if address is not None:
@@ -105,7 +106,7 @@ class LlamaCppExpert:
 
     async def _chunks(self, request: Request, share: Share) -> AsyncGenerator[Chunk]:
         if self._client is None:
-            raise Unavailable("the local server is not running", status=503, retry_after=1)
+            raise _refusal("the local server is not running", 503, "upstream_unreachable")
         async for chunk in self._client.stream(request):
             # Every chunk says what the answer has cost so far: a client that leaves is charged what it used.
             self._meter.tick()
@@ -118,13 +119,13 @@ class LlamaCppExpert:
     async def _slot(self, deadline: float | None) -> AsyncIterator[None]:
         """One of the `parallel` places of the server; at most `queue` requests wait for one."""
         if self._slots.locked() and self._waiting >= self.queue:
-            raise Unavailable("the expert is overloaded", status=503, retry_after=1)
+            raise _refusal("the expert is overloaded", 503, "upstream_overloaded")
         self._waiting += 1
         try:
             async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()):
                 await self._slots.acquire()
         except TimeoutError as error:
-            raise Unavailable("the expert was busy until the deadline", status=504) from error
+            raise _refusal("the expert was busy until the deadline", 504, "upstream_timeout") from error
         finally:
             self._waiting -= 1
         try:
@@ -145,3 +146,8 @@ class LlamaCppExpert:
         numbers = {"context": self.card.context, "parallel": self.parallel, "threads": self.threads}
         command = [sys.executable, "-m", "experts.llamacpp_server", "--model", str(model), "--alias", self.name]
         return command + [word for key, value in numbers.items() for word in (f"--{key}", str(value))]
+
+
+def _refusal(why: str, status: int, code: str) -> Unavailable:
+    """The request was not begun, so it cost nothing, and a second later it may be."""
+    return Unavailable(why, status=status, code=code, retry_after=1, cost=0)

@@ -57,6 +57,7 @@ def serve(args: argparse.Namespace) -> Any:
     # Threads spin at barriers: more than the free cores make an answer many times slower.
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = args.threads
     params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.fit_params = False  # the context is what the card says, or the start fails
     params.verbosity = ERRORS_ONLY
     params.endpoint_metrics = params.endpoint_slots = True
     params.endpoint_props = params.ui = params.cors_credentials = False

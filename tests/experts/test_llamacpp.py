@@ -145,7 +145,7 @@ async def test_more_than_the_queue_holds_is_refused_at_once(narrow: LlamaCppExpe
         for _ in range(3):
             with pytest.raises(Unavailable, match="overloaded") as caught:
                 await answer(narrow, ask("Hello"))
-            assert caught.value.about["status"] == 503
+            assert caught.value.about == {"status": 503, "code": "upstream_overloaded", "retry_after": 1, "cost": 0}
     assert all(await asyncio.gather(*tasks))
 
 
