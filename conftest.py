@@ -127,7 +127,7 @@ def run_python(example: Example) -> None:
         someone.keep(name[1], source)
     if ADDRESS in source:
         moved = source.replace(ADDRESS, someone.serve())
-        example.region.parsed = Lexeme(moved, source.offset, source.line_offset)
+        example.parsed = Lexeme(moved, source.offset, source.line_offset)
     PythonEvaluator()(example)
 
 

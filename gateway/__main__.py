@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from experts.base import SetupError
 
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.arguments(below)
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # `use = "poet:Poet"` may name a file of the operator's; it comes last and hides nothing
     try:
         return int(module.run(below.parse_args(given[1:])))
     except SetupError as error:
