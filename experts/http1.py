@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 from experts.http1_connection import Connection
@@ -79,7 +80,7 @@ class Client:
         connection = self._usable()
         if connection is not None:
             connection.carry(exchange)
-        elif len(self._waiting) >= self._most_waiting:
+        elif self._open >= self._most and len(self._waiting) - self._dialing >= self._most_waiting:
             raise TooBusy("too many requests wait for a connection")
         else:
             self._waiting[exchange] = None
@@ -155,7 +156,7 @@ class Client:
 
     def _serve(self, connection: Connection) -> None:
         if self._waiting:
-            connection.carry(self._waiting.popitem(last=False)[0])
+            self._carry(connection, self._waiting.popitem(last=False)[0])
         else:
             connection.used = True
             self._idle[connection] = self.time()
@@ -167,25 +168,28 @@ class Client:
     def _dial(self, seconds: float, stale: Exchange | None) -> None:
         self._open += 1
         self._dialing += stale is None
-        task = asyncio.ensure_future(self._connect(seconds, stale))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _connect(self, seconds: float, stale: Exchange | None) -> None:
-        problem: HTTPError | None = None
         connection = Connection(self)
-        try:
-            async with asyncio.timeout(seconds):
-                await self._create(connection)
-        except (OSError, UnicodeError) as error:
-            problem = ConnectFailed(_why(error))
-        finally:
-            self._dialing -= stale is None
-            self._open -= not connection.made
-        if problem is not None:
-            self._refuse(problem, stale)
-        elif connection.open:
+        task = asyncio.ensure_future(self._connect(connection, seconds))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._dialed, connection, stale))
+
+    def _dialed(self, connection: Connection, stale: Exchange | None, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._dialing -= stale is None
+        self._open -= not connection.made
+        if task.cancelled():
+            return
+        error = task.exception()
+        if connection.open:
             self._take(connection, stale)
+        elif error is None or isinstance(error, OSError | UnicodeError):
+            self._refuse(ConnectFailed(_why(error)), stale)
+        else:
+            raise error
+
+    async def _connect(self, connection: Connection, seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            await self._create(connection)
 
     async def _create(self, connection: Connection) -> None:
         if self._secure and self._tls is None:
@@ -196,9 +200,13 @@ class Client:
 
     def _take(self, connection: Connection, stale: Exchange | None) -> None:
         if stale is not None and not stale.done:
-            connection.carry(stale)
+            self._carry(connection, stale)
         else:
             self._serve(connection)
+
+    def _carry(self, connection: Connection, exchange: Exchange) -> None:
+        connection.carry(exchange)
+        self.watch(exchange.due())
 
     def _refuse(self, problem: HTTPError, stale: Exchange | None) -> None:
         """Hands the failure of a dial to the exchange that waits longest: each dial was made for one."""
@@ -219,7 +227,9 @@ class Client:
             self.watch(min(exchange.due() for exchange in self._exchanges))
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException | None) -> str:
+    if error is None:
+        return "the connection was closed at once"
     if isinstance(error, TimeoutError):
         return "no connection in time"
     if isinstance(error, ssl.SSLError):

@@ -1,4 +1,4 @@
-"""A server of raw sockets: each test says byte by byte how it answers."""
+"""A server of raw sockets, each test says byte by byte how it answers; and the client that asks it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from experts.http1 import Client
+from experts.http1_exchange import Deadlines
 
 
 class Talk:
@@ -56,7 +60,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(handler: Handler, **options) -> AsyncIterator[Server]:
+async def serving(handler: Handler, **options: Any) -> AsyncIterator[Server]:
     """A server on loopback whose connections are all served by `handler`, once each."""
     server = Server(0)
     tasks: set[asyncio.Task[None]] = set()
@@ -111,3 +115,27 @@ def chunked(*pieces: bytes) -> list[bytes]:
 
 
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+async def none_open(server: Server) -> None:
+    while server.open:
+        await asyncio.sleep(0.001)
+
+
+def client_of(server: Server, **options: Any) -> Client:
+    return Client(server.url, **options)
+
+
+async def get(client: Client, body: bytes = b"", **seconds: float) -> bytes:
+    async with client.request("POST", "/x", {"accept": "*/*"}, body, Deadlines(**seconds)) as response:
+        return await response.read()
+
+
+async def silent(talk: Talk) -> None:
+    await talk.closed()
+
+
+async def stall(talk: Talk) -> None:
+    await talk.request()
+    await talk.say(STREAM_HEAD, b"1\r\na\r\n")
+    await talk.closed()

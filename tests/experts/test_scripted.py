@@ -1,18 +1,20 @@
 """The test double keeps its script: text, records, functions, faults."""
 
+from typing import Any
+
 import pytest
 
-from experts.base import BrokenOff, Declined, Rejected, Request, SetupError, Unavailable
+from experts.base import BrokenOff, Chunk, Declined, Rejected, Request, SetupError, Unavailable
 from experts.build import build
 from experts.card import Card, Price
 from experts.scripted import Scripted, faulty, recorded
 
 
-def ask(text="hello there", **options):
+def ask(text: str = "hello there", **options: Any) -> Request:
     return Request(({"role": "user", "content": text},), options)
 
 
-async def chunks(expert, request):
+async def chunks(expert: Scripted, request: Request) -> list[Chunk]:
     return [chunk async for chunk in expert.stream(request)]
 
 
@@ -59,7 +61,7 @@ async def test_a_fault_comes_after_as_many_chunks_as_it_says(after):
     seen = []
     expert = Scripted("a", answer="a b c d", fail=BrokenOff("cut", after=after))
 
-    async def collect():
+    async def collect() -> None:
         async for chunk in expert.stream(ask(stream=True)):
             seen.append(chunk)
 
