@@ -6,7 +6,7 @@ import pytest
 
 from experts.base import BrokenOff, Chunk, Declined, Rejected, Request, SetupError, Unavailable
 from experts.build import build
-from experts.card import Card, Price
+from experts.card import Card, Price, Usage
 from experts.scripted import Scripted, faulty, recorded
 
 
@@ -21,7 +21,7 @@ async def chunks(expert: Scripted, request: Request) -> list[Chunk]:
 async def test_a_plain_request_gets_one_whole_chunk_with_usage_and_cost():
     (chunk,) = await chunks(Scripted("a", Card(price=Price(1.0, 2.0)), answer="four little words here"), ask())
     assert chunk.delta == {"role": "assistant", "content": "four little words here"}
-    assert (chunk.finish_reason, chunk.usage.prompt_tokens, chunk.usage.completion_tokens) == ("stop", 2, 4)
+    assert (chunk.finish_reason, chunk.usage) == ("stop", Usage(2, 4))
     assert chunk.cost == 10_000
 
 
@@ -31,7 +31,7 @@ async def test_a_stream_comes_word_by_word_and_says_the_same():
     assert "".join(chunk.delta.get("content", "") for chunk in got) == text
     assert got[0].delta["role"] == "assistant"
     assert len(got) == 7
-    assert (got[-1].finish_reason, got[-1].cost, got[-1].usage.completion_tokens) == ("stop", 7, 4)
+    assert (got[-1].finish_reason, got[-1].cost, got[-1].usage) == ("stop", 7, Usage(2, 4))
     assert all(chunk.finish_reason is None and chunk.usage is None for chunk in got[:-1])
 
 
