@@ -1,3 +1,5 @@
+"""A child process that crashes, hangs, fails to start or talks too much."""
+
 from __future__ import annotations
 
 import asyncio

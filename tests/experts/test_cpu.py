@@ -1,3 +1,5 @@
+"""The meter: every CPU second is somebody's, and nobody's twice."""
+
 from __future__ import annotations
 
 import os

