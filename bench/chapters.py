@@ -29,8 +29,11 @@ def worth(standing: Standing | None, lacks: str) -> str:
     with draw.figure(9.6, 5.0) as (drawing, axes):
         draw.cost_against_quality(axes, standing.scene)
         picture = draw.svg(drawing)
-    note = f"{standing.n} test prompts that the router never saw; the band and the brackets are 95 % intervals."
-    rows = [_way(way) for way in standing.ways]
+    note = (
+        f"{standing.n} test prompts that the router never saw. The band and the brackets are 95 % intervals; "
+        "differences are paired, prompt by prompt, so they are surer than the scores themselves."
+    )
+    rows = [_way(way, way is standing.ways[0]) for way in standing.ways]
     live = frozenset(i for i, way in enumerate(standing.ways) if way.kind == "policy")
     heads = ("", "score", "$ per 1,000", "score over the best single", "$ per 1,000 over it")
     parts = [sentence(standing), page.plot(picture, "mean score against dollars per 1,000 requests")]
@@ -64,15 +67,12 @@ def _short(way: Way) -> str:
     return f"{way.score.value:.3f} at ${way.cost.value:.3g} per 1,000"
 
 
-def _way(way: Way) -> list[Cell | str]:
+def _way(way: Way, is_best: bool) -> list[Cell | str]:
     places = 2 if way.cost.value >= 1 else 4
-    return [
-        way.name,
-        page.plain(way.score, 3),
-        page.plain(way.cost, places, "$"),
-        page.signed(way.score_over, 3),
-        page.signed(way.cost_over, places, better=-1),
-    ]
+    own: list[Cell | str] = [page.plain(way.score, 3), page.plain(way.cost, places, "$")]
+    if is_best:
+        return [Cell(way.name, "best single"), *own, "-", "-"]
+    return [way.name, *own, page.signed(way.score_over, 3), page.signed(way.cost_over, places, better=-1)]
 
 
 def experts(standing: Standing | None) -> str:
@@ -82,14 +82,17 @@ def experts(standing: Standing | None) -> str:
     parts = ["<h3>Win rate</h3>", _heat(standing.wins)]
     if standing.shares:
         parts += ["<h3>Share of the prompts under the policy in use</h3>", _heat(standing.shares)]
-    note = "By domain, on the test prompts. Below each share: its 95 % interval in percent."
+    note = (
+        "By domain, on the test prompts. Beside each share: its 95 % interval in percent, "
+        "for as many trials as there are groups of like prompts."
+    )
     return page.section("Who is good at what", note, *parts)
 
 
 def _heat(cells: Mapping[str, Mapping[str, Interval]]) -> str:
     names = list(next(iter(cells.values()), {}))
     rows = (
-        [Cell(domain, f"n = {next(iter(row.values())).n}"), *(page.percent(row[name]) for name in names)]
+        [Cell(domain, f"{next(iter(row.values())).n} groups"), *(page.percent(row[name]) for name in names)]
         for domain, row in cells.items()
     )
     return page.heat(["domain", *names], rows)

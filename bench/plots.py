@@ -56,7 +56,6 @@ def latency(traffic: Traffic) -> str:
                 axes.plot(first, row, "|", color=COLOURS[1], markersize=13, markeredgewidth=2, zorder=5)
         axes.plot([], [], "|", color=COLOURS[1], markersize=11, markeredgewidth=2, label="to the first chunk")
         axes.set_yticks(range(len(names)), names, color=INK)
-        axes.set_ylim(-0.6, len(names) - 0.4)
         _seconds(axes)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8.5)
         axes.set_ylim(-0.6, len(names) + 0.35)
@@ -64,7 +63,10 @@ def latency(traffic: Traffic) -> str:
 
 
 def _seconds(axes: Any) -> None:
+    from matplotlib.ticker import LogLocator
+
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} s" if value >= 1 else f"{value * 1000:g} ms")
     axes.xaxis.set_minor_formatter(lambda value, _: "")
     axes.grid(axis="y", visible=False)

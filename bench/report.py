@@ -151,7 +151,7 @@ def _three(interval: Interval, sign: str = "") -> str:
 
 def _domains(known: standing.Standing) -> Table:
     names = list(next(iter(known.wins.values())))
-    table = Table("domain", "n", *names, title="Win rate, and share of the prompts in use", title_justify="left")
+    table = Table("domain", "groups", *names, title="Win rate, and share of the prompts in use", title_justify="left")
     for domain, row in known.wins.items():
         shares = known.shares.get(domain, {})
         cells = [

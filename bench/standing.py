@@ -128,29 +128,32 @@ def _zero_at(against: Baselines, budget: float) -> tuple[Array, Array]:
 
 def shares(test: Outcomes, live: Replayed) -> dict[str, dict[str, Interval]]:
     """The share of each domain's prompts that each expert answered under the policy in use."""
-    return {
-        domain: {
-            name: statistics.wilson(sum(live.experts[i] == name for i in rows), len(rows)) for name in test.experts
-        }
-        for domain, rows in _by_domain(test).items()
-    }
+    import numpy as np
+
+    chosen = np.array([[name == expert for expert in test.experts] for name in live.experts], np.float64)
+    return _by_domain(test, chosen)
 
 
 def wins(test: Outcomes) -> dict[str, dict[str, Interval]]:
     """The win rate of each expert in each domain: its share of comparisons with every other expert on the same
-    prompt, a tie counting half; Wilson's interval with the number of prompts."""
+    prompt, a tie counting half."""
     others = max(1, len(test.experts) - 1)
     better = (test.score[:, :, None] > test.score[:, None, :]).sum(axis=2)
     equal = (test.score[:, :, None] == test.score[:, None, :]).sum(axis=2) - 1
-    won = (better + equal / 2) / others
-    return {
-        domain: {name: statistics.wilson(float(won[rows, i].sum()), len(rows)) for i, name in enumerate(test.experts)}
-        for domain, rows in _by_domain(test).items()
-    }
+    return _by_domain(test, (better + equal / 2) / others)
 
 
-def _by_domain(test: Outcomes) -> dict[str, list[int]]:
+def _by_domain(test: Outcomes, values: Array) -> dict[str, dict[str, Interval]]:
+    """The mean of each column by domain, with Wilson's interval for as many trials as there are groups of like
+    prompts: prompts of one group are no independent trials."""
     found: dict[str, list[int]] = {"all": list(range(len(test)))}
     for i, domain in enumerate(test.domains):
         found.setdefault(domain, []).append(i)
-    return found
+    table = {}
+    for domain, rows in found.items():
+        trials, means = len({test.groups[i] for i in rows}), values[rows].mean(axis=0)
+        table[domain] = {
+            name: statistics.wilson(float(mean) * trials, trials)
+            for name, mean in zip(test.experts, means, strict=True)
+        }
+    return table
