@@ -47,6 +47,8 @@ class Writer:
         self._connection: sqlite3.Connection | None = connect(path, migrations)
         self._queue: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._failed: str | None = None
+        self.commits = 0
+        """How many transactions ended well."""
         self._retry_at = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=f"writer of {path.name}", daemon=True)
@@ -110,6 +112,7 @@ class Writer:
             self._fail(error)
             return [StoreUnavailable(self._failed)] * len(jobs)
         self._failed = None
+        self.commits += 1
         return results
 
     def _transaction(self, jobs: Sequence[Job]) -> list[Any]:

@@ -1,0 +1,30 @@
+"""The clock of budgets: follows the wall's slowly, so that a step of it gives nobody a fresh period."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+SLEWED = 1.0
+"""Seconds that a clock which is being corrected smoothly may gain or lose between two looks."""
+
+
+def running() -> float:
+    """Seconds that only ever go forward; asleep machines count too where the system can tell."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
+class SteadyClock:
+    """Unix seconds. A step of the wall's clock while the process runs is ignored until it starts again."""
+
+    def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = running) -> None:
+        self._wall, self._steady = wall, steady
+        self._offset = wall() - steady()
+
+    def __call__(self) -> float:
+        now = self._steady()
+        drift = self._wall() - now - self._offset
+        if abs(drift) < SLEWED:
+            self._offset += drift
+        return now + self._offset
