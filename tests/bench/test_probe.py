@@ -199,7 +199,7 @@ def solution(prompt: str) -> str:
 
 
 @pytest.fixture
-def config(tmp_path) -> Path:
+def config(tmp_path: Path) -> Path:
     lines = [orjson.dumps({"prompt": SUM.prompt, "answer": f"The sum is {answer(SUM)}."})]
     (tmp_path / "right.jsonl").write_bytes(b"\n".join(lines))
     path = tmp_path / "lyceum.toml"
