@@ -30,7 +30,7 @@ use = "experts.llamacpp:LlamaCppExpert"
 weights = "{SMALL}"
 folder = "{WEIGHTS}"
 context = 2048
-price = { cpu_hour = 0.05 }
+price = {{ cpu_hour = 0.05 }}
 
 [experts.algebra]
 use = "experts.algebra:AlgebraExpert"
