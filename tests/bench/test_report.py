@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from bench import report, traffic
 from bench.answers import write
 from experts.base import Answer, Failure, Request, SetupError, Timing
-from policies.base import Accept, Ask, Refuse, State
+from policies.base import Accept, Ask, Decision, Refuse, State
 from policies.ledger import Ledger
 from policies.rows import DecisionRow, OutcomeRow
 from routers.base import Estimate
@@ -25,16 +26,16 @@ def state(name: str) -> State:
     return State(Request(({"role": "user", "content": name},), id=name), estimates)
 
 
-def decided(name, decision, step=0, time=START):
+def decided(name: str, decision: Decision, step: int = 0, time: float = START) -> DecisionRow:
     return DecisionRow.of(state(name), decision, step, time=time, policy="")
 
 
-def answered(name, expert, cost, seconds=1.0, step=0, time=START):
+def answered(name: str, expert: str, cost: int, seconds: float = 1.0, step: int = 0, time: float = START) -> OutcomeRow:
     answer = Answer(expert, {"content": "yes"}, "stop", None, cost, Timing(seconds / 4, seconds))
     return OutcomeRow.of(name, step, answer, time)
 
 
-def a_day():
+def a_day() -> Iterator[DecisionRow | OutcomeRow]:
     """Ten plain requests, one after a failure, one accepted from an ensemble, one refused."""
     for i in range(10):
         yield decided(f"r{i}", Ask(("small",), last=True), time=START + 3600 * i)
@@ -54,7 +55,7 @@ def a_day():
 def ledger(tmp_path):
     path = tmp_path / "ledger.sqlite"
 
-    async def fill():
+    async def fill() -> None:
         book = Ledger.open(path)
         await asyncio.gather(*[book.write(row) for row in a_day()])
         await book.close()
@@ -77,7 +78,7 @@ def table(tmp_path):
     return path
 
 
-def run(*given):
+def run(*given: object) -> int:
     parser = argparse.ArgumentParser()
     report.arguments(parser)
     return report.run(parser.parse_args([str(each) for each in given]))
@@ -86,7 +87,7 @@ def run(*given):
 class Reader(HTMLParser):
     """Notes what a browser would fetch, and what is left open."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.fetched, self.open, self.tags = [], [], []
 
@@ -165,7 +166,7 @@ def test_without_ledger_and_table_the_page_is_sensible(tmp_path, capsys):
 def test_names_in_the_ledger_cannot_break_the_page(tmp_path, capsys):
     path = tmp_path / "ledger.sqlite"
 
-    async def fill():
+    async def fill() -> None:
         book = Ledger.open(path)
         await book.write(decided("x", Ask(("<b>",), last=True)))
         await book.write(answered("x", "<script>alert(1)</script>", 5))
