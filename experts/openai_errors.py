@@ -27,7 +27,7 @@ REFUSED = re.compile(r"invalid|bad.?request|context|content|policy|validation|no
 SECRETS = re.compile(
     r"""(?:[a-z][a-z0-9+.-]*://\S+)                   # a URL
     |(?:\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b)         # an address
-    |(?:\b[\w.-]+:\d{2,5}\b)                          # host:port
+    |(?:\b[\w.-]{0,80}[A-Za-z][\w.-]{0,80}:\d{2,5}\b)  # host:port
     |(?:(?:[A-Za-z]:\\|~?/)[\w.@+-]+(?:[/\\][^\s'",;:)]*)+)   # a path of two parts or more
     |(?:\b(?:sk|pk|hf|gsk|xai|lk)[-_][\w-]{6,})       # a key
     |(?:\bBearer\s+\S+)
@@ -36,7 +36,9 @@ SECRETS = re.compile(
     re.VERBOSE,
 )
 FIELD = re.compile(r"""['"]loc['"]:\s*[(\[]([^)\]]*)[)\]].*?['"]msg['"]:\s*(?:'([^']*)'|"([^"]*)")""", re.DOTALL)
-LONGEST_MESSAGE = 300
+WORD = re.compile(r"[\w.\-\[\]]{1,64}")
+"""What a type, code or param may look like to be passed on."""
+LONGEST_MESSAGE, LONGEST_READ = 300, 4000
 
 
 def of_status(status: int, headers: Headers, body: bytes, now: float) -> ExpertError:
@@ -92,6 +94,7 @@ def retry_after(headers: Mapping[bytes, bytes], now: float) -> float | None:
 
 def clean(message: str) -> str:
     """One line of the message without paths, addresses, keys and long quotations."""
+    message = message[:LONGEST_READ]
     fields = [(place, one or two) for place, one, two in FIELD.findall(message)]
     if fields:
         named = (f"{'.'.join(re.findall(r'[A-Za-z0-9_]+', place))}: {what}" for place, what in fields)
@@ -119,10 +122,14 @@ def _about(payload: Any) -> dict[str, Any]:
         error = {"message": error}
     if not isinstance(error, dict):
         return {}
-    kept = {key: error[key] for key in ("type", "code", "param") if isinstance(error.get(key), str | int)}
+    kept = {key: error[key] for key in ("type", "code", "param") if _is_word(error.get(key))}
     if isinstance(error.get("message"), str):
         kept["message"] = clean(error["message"])
     return kept
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str | int) and WORD.fullmatch(str(value)) is not None
 
 
 def _status(about: Mapping[str, Any]) -> int:
