@@ -12,7 +12,7 @@ from bench.tasks.base import Check
 
 MARKER = re.compile(
     r"(?:\bfinal answer|\banswer|\bresult|\bsolution|\bconclusion)\b(?:\s+(?:to|of|for)\s[^:\n]*?)?\s*"
-    r"(?:\bis\b(?:\s*:)?|\bare\b|:|=)[ \t]*\n*[ \t]*([^\n]+)",
+    r"(?:\bis\b(?:\s*:)?|\bare\b|:)[ \t]*\n*[ \t]*([^\n]+)",
     re.IGNORECASE,
 )
 BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
@@ -32,12 +32,18 @@ def plain(answer: str) -> str:
     return re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
 
 
+def prose(answer: str) -> str:
+    """The answer without its blocks of code, or all of it if nothing else is there."""
+    rest = FENCE.sub("\n", answer)
+    return rest if rest.strip() else answer
+
+
 def final(answer: str) -> str:
     """The part that states the answer: boxed, after "Answer:", or the last line."""
     boxed = BOXED.findall(answer)
     if boxed:
         return plain(boxed[-1]).strip()
-    text = plain(answer)
+    text = plain(prose(answer))
     marked = MARKER.findall(text)
     if marked:
         return str(marked[-1]).strip()
@@ -80,7 +86,7 @@ def stated(answer: str) -> Fraction | None:
     found = numbers(right) or numbers(statement)
     if not found:
         return None
-    marked = bool(BOXED.search(answer) or MARKER.search(plain(answer)))
+    marked = bool(BOXED.search(answer) or MARKER.search(plain(prose(answer))))
     if marked and re.search(r"\d\s+or\s+\S*\d", statement):
         return None
     return found[0] if marked else found[-1]
@@ -199,7 +205,8 @@ def _first(text: str, options: Sequence[str]) -> int | None:
 
 
 def exactly(expected: str, *others: str) -> Check:
-    """The answer is this text, alone, quoted, fenced or after a line of introduction; spaces do not count."""
+    """The answer is this text, alone, quoted, fenced or after a line of introduction; spaces and a comma before
+    "and" do not count."""
     goals = {_squeeze(one) for one in (expected, *others)}
 
     def check(answer: str) -> float:
@@ -220,7 +227,8 @@ def candidates(answer: str) -> list[str]:
 
 
 def _squeeze(text: str) -> str:
-    lines = (" ".join(line.split()) for line in text.replace("’", "'").replace("**", "").splitlines())
+    text = text.replace("’", "'").replace("**", "").replace(", and ", " and ")
+    lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line).strip("\"'`“” \n")
 
 

@@ -74,6 +74,15 @@ def test_a_wrong_number_does_not_count(answer):
     assert number(42)(answer) == 0.0
 
 
+def test_code_in_an_answer_is_not_its_statement():
+    answer = (
+        "Use Python:\n```python\nresult = 84 / 2\nprint(result)\n```\nIt prints:\n```\n42.0\n```\nSo 84 by 2 equals 42."
+    )
+    assert number(42)(answer) == 1.0
+    assert number(2)(answer) == 0.0
+    assert number(42)("```\n42\n```") == 1.0
+
+
 @pytest.mark.parametrize(
     ("goal", "answer"),
     [
@@ -166,6 +175,10 @@ def test_a_text_counts_quoted_fenced_or_after_an_introduction():
     )
     assert [check(answer) for answer in right] == [1.0] * len(right)
     assert [check(answer) for answer in wrong] == [0.0] * len(wrong)
+
+
+def test_a_comma_before_and_is_a_matter_of_taste():
+    assert exactly("We ran, sat and ate.")("We ran, sat, and ate.") == 1.0
 
 
 def test_json_is_scored_field_by_field_and_extra_fields_count_against_it():
