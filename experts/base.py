@@ -64,7 +64,7 @@ class Chunk:
 
     `delta` adds to the message of choice 0. `data` is the expert's own JSON object (`chat.completion`
     or `chat.completion.chunk`) so that fields we do not know reach the client; `None` if it has none.
-    `cost` is nano-dollars, reported by the expert on its last chunk.
+    `cost` is nano-dollars so far, reported by the expert; the last one that comes is final.
     """
 
     delta: Message = field(default_factory=dict)

@@ -16,7 +16,7 @@ from experts import sse
 from experts.base import Chunk, ExpertError, Request, SetupError, Unavailable
 from experts.card import Card
 from experts.http1 import Client
-from experts.http1_exchange import Deadlines, HTTPError
+from experts.http1_exchange import Deadlines, Exchange, HTTPError, Sink
 from experts.http1_response import Response
 from experts.openai_answer import Progress, first_choice, parse_usage
 from experts.openai_errors import broken, of_payload, of_status, of_transport
@@ -119,6 +119,19 @@ class OpenAIHTTP:
         deadlines = self.limits.deadlines(request.deadline)
         return Response(self._client, self._ready_head(), orjson.dumps(self._body(request)), deadlines)
 
+    def send(self, request: Request, sink: Sink) -> Exchange:
+        """Asks without a coroutine: the answer comes to `sink` in callbacks, to be read with `progress`, `whole`
+        and `piece`. Raises ExpertError."""
+        deadlines = self.limits.deadlines(request.deadline)
+        try:
+            return self._client.send(self._ready_head(), orjson.dumps(self._body(request)), deadlines, sink)
+        except HTTPError as error:
+            raise of_transport(error) from error
+
+    def progress(self) -> Progress:
+        """How far an answer has come, at the beginning."""
+        return Progress(self.card.price)
+
     def _ready_head(self) -> bytes:
         if not self._head:
             try:
@@ -140,24 +153,15 @@ class OpenAIHTTP:
         return body
 
     async def _whole(self, response: Response, progress: Progress) -> AsyncGenerator[Chunk, None]:
-        body = await response.read(self.limits.answer_bytes)
-        payload = _parsed(body)
-        if error := of_payload(payload):
-            raise error
-        choice = first_choice(payload)
-        message = choice.get("message") if choice else None
-        if not isinstance(choice, dict) or not isinstance(message, dict):
-            raise broken("it answered 200 without a message")
-        usage = parse_usage(payload.get("usage"))
-        yield Chunk(message, choice.get("finish_reason"), usage, progress.cost(usage), body)
+        yield whole(await response.read(self.limits.answer_bytes), progress)
 
     async def _events(self, response: Response, progress: Progress) -> AsyncGenerator[Chunk, None]:
         if dict(response.headers).get(b"content-type", b"").split(b";")[0].strip().lower() != EVENTS:
-            raise _no_stream(await response.read(ERROR_BYTES))
+            raise no_stream(await response.read(ERROR_BYTES))
         reader = sse.Reader(self.limits.answer_bytes)
-        async for piece in response:
+        async for data in response:
             try:
-                events = reader.feed(piece)
+                events = reader.feed(data)
             except sse.TooLong as error:
                 raise progress.failed(broken(str(error))) from error
             for event in events:
@@ -165,8 +169,26 @@ class OpenAIHTTP:
                     response.let_end(SECONDS_TO_END)
                     progress.end()
                     return
-                yield progress.take(_event(event, progress), event.data)
+                yield piece(event, progress)
         progress.end()
+
+
+def whole(body: bytes, progress: Progress) -> Chunk:
+    """The one chunk of a plain answer. Raises ExpertError if it is none."""
+    payload = _parsed(body)
+    if error := of_payload(payload):
+        raise error
+    choice = first_choice(payload)
+    message = choice.get("message") if choice else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise broken("it answered 200 without a message")
+    usage = parse_usage(payload.get("usage"))
+    return Chunk(message, choice.get("finish_reason"), usage, progress.cost(usage), body)
+
+
+def piece(event: sse.Event, progress: Progress) -> Chunk:
+    """The chunk of one event of a stream. Raises ExpertError."""
+    return progress.take(_event(event, progress), event.data)
 
 
 def _event(event: sse.Event, progress: Progress) -> dict[str, Any]:
@@ -192,7 +214,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
     return payload
 
 
-def _no_stream(body: bytes) -> ExpertError:
+def no_stream(body: bytes) -> ExpertError:
     """What a 200 without a stream means that was to stream."""
     try:
         return of_payload(_parsed(body)) or broken("it did not stream")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
 
-from experts.base import Answer, Chunk, Request
+from experts.base import Chunk, Request
 from experts.card import Usage
 from gateway.errors import APIError
 
@@ -94,10 +95,9 @@ def wants_usage(request: Request) -> bool:
 
 
 def whole(chunk: Chunk, request_id: str, model: str, created: int) -> bytes:
-    """A `chat.completion` object: the expert's own with our id and the model's name, or one made of the chunk."""
+    """A `chat.completion` object: the expert's own bytes with the model's name, or one made of the chunk."""
     if chunk.data is not None:
-        body = orjson.loads(chunk.data)
-        return orjson.dumps({**body, "id": _id(request_id), "model": model})
+        return renamed(chunk.data, model)
     choice = {"index": 0, "message": _message(chunk), "finish_reason": chunk.finish_reason, "logprobs": None}
     return orjson.dumps(
         {
@@ -109,6 +109,23 @@ def whole(chunk: Chunk, request_id: str, model: str, created: int) -> bytes:
             "usage": usage(chunk.usage),
         }
     )
+
+
+MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
+"""Inside a JSON string a quotation mark is escaped, so this can only be a key and its value."""
+
+
+def renamed(data: bytes, model: str) -> bytes:
+    """A JSON object with another `model`, every other byte as it was, where there is but one such key."""
+    named = b'"model":' + orjson.dumps(model)
+    if data.count(b'"model"') == 1:
+        return MODEL.sub(lambda _: named, data, count=1)
+    return orjson.dumps({**orjson.loads(data), "model": model})
+
+
+def money(nano: int) -> bytes:
+    """Nano-dollars as exact decimal dollars."""
+    return b"%d.%09d" % divmod(nano, 1_000_000_000)
 
 
 def _message(chunk: Chunk) -> dict[str, Any]:
@@ -130,11 +147,13 @@ def usage(tokens: Usage | None) -> dict[str, Any] | None:
 
 
 class Events:
-    """Turns chunks into server-sent events: our id and model on each, usage only for a client that asked for it."""
+    """Turns chunks into server-sent events: the model's name on each, usage only for a client that asked for it."""
 
     def __init__(self, request: Request, model: str, created: int) -> None:
         self.wants_usage = wants_usage(request)
+        self.model = model
         self.head = {"id": _id(request.id), "object": "chat.completion.chunk", "created": created, "model": model}
+        self.theirs = self.ours = b""
         self.usage: Usage | None = None
         self.sent_usage = False
 
@@ -142,25 +161,39 @@ class Events:
         """The event of a chunk; empty when the client is to see nothing of it."""
         if chunk.usage is not None:
             self.usage = chunk.usage
-        event = self._foreign(chunk.data) if chunk.data is not None else self._own(chunk)
-        return b"" if event is None else b"data: " + orjson.dumps(event) + b"\n\n"
+        data = self._own(chunk) if chunk.data is None else self._foreign(chunk, chunk.data)
+        return b"data: %b\n\n" % data if data else b""
 
-    def _foreign(self, data: bytes) -> dict[str, Any] | None:
+    def _foreign(self, chunk: Chunk, data: bytes) -> bytes:
+        """The expert's own bytes, but for the name and the usage that only we asked for."""
+        if not self.theirs:
+            data = self._first(data)
+        elif self.theirs != self.ours:
+            data = data.replace(self.theirs, self.ours, 1)
+        if self.wants_usage:
+            self.sent_usage = self.sent_usage or chunk.usage is not None
+            return data
+        if b'"usage"' not in data:
+            return data
+        return _without_usage(data)
+
+    def _first(self, data: bytes) -> bytes:
+        """Learns how the expert writes its name; an answer given whole becomes one delta."""
         event: dict[str, Any] = orjson.loads(data)
         if event.get("object") == "chat.completion":
-            event["choices"] = [_as_delta(choice) for choice in event.get("choices", [])]
-        event.update(self.head)
-        if not self.wants_usage:
-            event.pop("usage", None)
-            return event if event.get("choices") else None
-        self.sent_usage = self.sent_usage or event.get("usage") is not None
-        return event
+            choices = [_as_delta(choice) for choice in event.get("choices", [])]
+            data = orjson.dumps({**event, "object": "chat.completion.chunk", "choices": choices})
+        found = MODEL.search(data)
+        if found is None or data.count(b'"model"') != 1:
+            return renamed(data, self.model)
+        self.theirs, self.ours = found.group(), b'"model":' + orjson.dumps(self.model)
+        return data.replace(self.theirs, self.ours, 1)
 
-    def _own(self, chunk: Chunk) -> dict[str, Any] | None:
+    def _own(self, chunk: Chunk) -> bytes:
         if not chunk.delta and chunk.finish_reason is None:
-            return None
+            return b""
         choice = {"index": 0, "delta": dict(chunk.delta), "finish_reason": chunk.finish_reason, "logprobs": None}
-        return {**self.head, "choices": [choice]}
+        return orjson.dumps({**self.head, "choices": [choice]})
 
     def end(self) -> bytes:
         """The usage event if it is still owed, then the end of the stream."""
@@ -168,6 +201,13 @@ class Events:
         if self.wants_usage and not self.sent_usage and self.usage is not None:
             owed = b"data: " + orjson.dumps({**self.head, "choices": [], "usage": usage(self.usage)}) + b"\n\n"
         return owed + b"data: [DONE]\n\n"
+
+
+def _without_usage(data: bytes) -> bytes:
+    """An event without its usage; empty if it was there for nothing else."""
+    event = orjson.loads(data)
+    event.pop("usage", None)
+    return orjson.dumps(event) if event.get("choices") else b""
 
 
 def _as_delta(choice: dict[str, Any]) -> dict[str, Any]:
@@ -181,8 +221,3 @@ def _as_delta(choice: dict[str, Any]) -> dict[str, Any]:
 
 def _id(request_id: str) -> str:
     return "chatcmpl-" + request_id
-
-
-def as_chunk(answer: Answer) -> Chunk:
-    """An answer that was given before, as one chunk."""
-    return Chunk(answer.message, answer.finish_reason, answer.usage, answer.cost, answer.data)

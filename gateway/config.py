@@ -132,7 +132,10 @@ class Builder:
         if name in self.under_way:
             raise SetupError(f"{path}: a circle of experts: {' -> '.join([*self.under_way, name])}")
         self.under_way.append(name)
-        made: Expert = build(self.config.experts[name], f"experts.{name}", {"name": name}, self.expert)
+        table = dict(self.config.experts[name])
+        if "weights" in table:
+            table.setdefault("folder", str(Path(self.config.state.folder) / "weights"))
+        made: Expert = build(table, f"experts.{name}", {"name": name}, self.expert)
         self.under_way.pop()
         self.made[name] = made
         return made

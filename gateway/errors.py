@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from logging import getLogger
 from typing import Any
 
 import orjson
 
 from experts.base import ExpertError, Rejected
 from policies.ledger import LedgerUnavailable
+
+logger = getLogger("lyceum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +31,25 @@ ERRORS: dict[str, Row] = {
     "invalid_type": Row(400, IRE, "A field has the wrong type."),
     "invalid_value": Row(400, IRE, "A field has a value that is not allowed."),
     "missing_required_parameter": Row(400, IRE, "A required field is missing."),
+    "bad_request": Row(400, IRE, "The request is not valid HTTP/1.1."),
     "expert_rejected": Row(400, IRE, "The expert refused this request."),
     "invalid_api_key": Row(401, "authentication_error", "The API key is missing or not known."),
     "not_found": Row(404, IRE, "There is nothing at this address."),
     "model_not_found": Row(404, IRE, "There is no such model."),
     "decision_not_found": Row(404, IRE, "There is no such decision for this key."),
     "method_not_allowed": Row(405, IRE, "This address does not take that method."),
+    "request_timeout": Row(408, IRE, "The request did not come in time.", retry=True),
     "request_too_large": Row(413, IRE, "The body is larger than this server takes."),
+    "uri_too_long": Row(414, IRE, "The address is too long."),
     "unsupported_media_type": Row(415, IRE, "Send JSON, not compressed."),
     "no_eligible_expert": Row(400, IRE, "No expert can take this request (context, tools or modalities)."),
+    "headers_too_large": Row(431, IRE, "The headers are too large or too many."),
     "budget_exceeded": Row(429, "insufficient_quota", "The budget does not allow this request."),
     "internal_error": Row(500, "server_error", "The server failed on this request; it has been noted.", retry=True),
     "upstream_error": Row(502, "server_error", "The expert's answer was broken off.", retry=True),
     "all_experts_failed": Row(502, "server_error", "Every expert that was asked failed.", retry=True),
     "no_healthy_expert": Row(503, "server_error", "No expert can be reached right now.", retry=True),
+    "server_is_overloaded": Row(503, "server_error", "Too many connections.", retry=True),
     "ledger_unavailable": Row(
         503, "server_error", "The ledger cannot be written; nothing is answered unrecorded.", True
     ),
@@ -132,3 +140,9 @@ def of(error: Exception) -> APIError:
     if isinstance(error, ExpertError):
         return APIError("upstream_error")
     return APIError("internal_error")
+
+
+def log(known: APIError, error: Exception, path: str, request_id: str) -> None:
+    """Writes down what nobody expected, with its stack; clients see none of it."""
+    if known.code == "internal_error":
+        logger.error("internal error on %s (%s)", path, request_id, exc_info=error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 from experts.base import Request
 from experts.card import dollars
 from experts.catalog import eligible
-from gateway import chat, errors
+from gateway import chat, errors, hot
 from gateway.auth import Keys
 from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
@@ -19,10 +18,9 @@ from gateway.life import Life
 from gateway.metrics import Metrics
 from gateway.run import Result, run
 from gateway.school import School
-from policies.base import Policy, State
+from gateway.turn import Turn
+from policies.base import Accept, Ask, Policy, State
 from policies.pick import Only, Utility
-
-log = logging.getLogger("lyceum")
 
 AUTO = "auto"
 
@@ -62,24 +60,58 @@ class Door:
             await handler(call, reply)
         except APIError as error:
             await send_error(reply, error)
-        except Exception as error:  # the one marked boundary: a bug, a store or an expert that failed
+        except Exception as error:  # noqa: BLE001 the marked boundary: a bug, a store or an expert that failed
             known = errors.of(error)
-            if known.code == "internal_error":
-                log.exception("internal error on %s (%s)", call.path, call.id)
+            errors.log(known, error, call.path, call.id)
             if reply.started:  # a stream: it ends with an error event and without [DONE]
                 await reply.write(b"data: " + known.encoded() + b"\n\n")
                 await reply.end()
             else:
                 await send_error(reply, known)
 
-    async def chat(self, call: HTTPCall, reply: Reply) -> None:
-        """POST /v1/chat/completions."""
+    def now(self, turn: Turn) -> bool:
+        """Answers a turn in callbacks, if its route and its request allow that; else a handler must."""
+        if turn.route != "/v1/chat/completions":
+            return False
+        try:
+            life = self.life(turn.call)
+            known = self.school.embedded_now(life.request)
+            if known is None:
+                return False
+            life.request = known
+        except APIError as error:
+            turn.respond(error.http_status, [*hot.JSON, *error.all_headers()], error.encoded())
+            return True
+        life.begin()
+        hot.Hot(life, turn, self.names_expert, self.resume).again()
+        return True
+
+    def life(self, call: HTTPCall) -> Life:
+        """The life of a call's request. Raises APIError."""
         key = self.keys.name(call.headers)
         request = chat.parse(call.body, call.id)
         name, policy = self.policy(request.model)
-        result = await run(Life(self.school, request, policy, name, key))
-        send = self.stream if request.stream else self.plain
-        await send(request, result, reply)
+        return Life(self.school, request, policy, name, key)
+
+    async def chat(self, call: HTTPCall, reply: Reply) -> None:
+        """POST /v1/chat/completions."""
+        life = self.life(call)
+        life.request = await self.school.embedded(life.request)
+        life.begin()
+        await self.answer(life, await run(life), reply)
+
+    def resume(self, life: Life, decision: Ask | Accept, turn: Turn) -> None:
+        """Goes on in a task with what callbacks cannot do: from `decision` on."""
+
+        async def handler(call: HTTPCall, reply: Reply) -> None:
+            await self.answer(life, await run(life, decision), reply)
+
+        turn.line.spawn(turn, handler)
+
+    async def answer(self, life: Life, result: Result, reply: Reply) -> None:
+        """Sends a result in the form the client asked for."""
+        send = self.stream if life.request.stream else self.plain
+        await send(life.request, result, reply)
 
     def policy(self, model: str) -> tuple[str, Policy]:
         """The policy that a requested model dials: `auto`, `auto:DOLLARS`, a policy's name, an expert's."""
@@ -96,7 +128,7 @@ class Door:
         async with aclosing(result.chunks) as chunks:
             async for chunk in chunks:
                 body = chat.whole(chunk, request.id, self.model_of(request, result), int(time.time()))
-                headers = [*_about(result), (b"x-lyceum-cost", _money(result.spent + (chunk.cost or 0)))]
+                headers = [*_about(result), (b"x-lyceum-cost", chat.money(result.spent + (chunk.cost or 0)))]
                 await send_json(reply, body, 200, headers)
 
     async def stream(self, request: Request, result: Result, reply: Reply) -> None:
@@ -191,10 +223,6 @@ def _dial(model: str) -> float:
 
 def _about(result: Result) -> Headers:
     return [(b"x-lyceum-expert", result.expert.encode()), (b"x-lyceum-decision", result.decision.encode())]
-
-
-def _money(nano: int) -> bytes:
-    return f"{nano // 10**9}.{nano % 10**9:09d}".encode()
 
 
 def explained(policy: str, decision: Any, estimates: Any, excluded: list[str]) -> dict[str, Any]:

@@ -25,13 +25,12 @@ class Result:
     """Nano-dollars spent before the chunks: answers that were asked for and not taken, failures."""
 
 
-async def run(life: Life) -> Result:
-    """The result, or APIError. Raises LedgerUnavailable when nothing can be recorded."""
-    life.request = await life.school.embedded(life.request)
-    life.begin()
+async def run(life: Life, decision: Ask | Accept | None = None) -> Result:
+    """The result, or APIError; goes on from `decision` if one has been made. Raises LedgerUnavailable when nothing
+    can be recorded."""
     while True:
-        decision = life.next()
-        result = await act(life, decision)
+        result = await act(life, decision or life.next())
+        decision = None
         try:
             await durable(life.recorded)
         except LedgerUnavailable:

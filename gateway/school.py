@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experts.base import Expert, Request
 from experts.catalog import Catalog
@@ -17,6 +18,28 @@ from routers.base import Encoder, Router
 
 if TYPE_CHECKING:
     from gateway.books import Books
+
+
+class Vectors:
+    """The embeddings of the prompts seen last, at most `most`; the oldest makes room."""
+
+    def __init__(self, most: int = 4096) -> None:
+        self.most = most
+        self.known: dict[bytes, Any] = {}
+
+    def get(self, prompt: str) -> Any:
+        """The vector of a prompt, or None."""
+        return self.known.get(_digest(prompt))
+
+    def put(self, prompt: str, vector: Any) -> None:
+        """Keeps a vector."""
+        if len(self.known) >= self.most:
+            del self.known[next(iter(self.known))]
+        self.known[_digest(prompt)] = vector
+
+
+def _digest(prompt: str) -> bytes:
+    return hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(slots=True)
@@ -30,6 +53,7 @@ class School:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     encoder: Encoder | None = None
     clock: Callable[[], float] = time.monotonic
+    vectors: Vectors = field(default_factory=Vectors)
     encoding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "encoder"))
     """Encoders are not for several threads at once."""
     draw: Callable[[], float] = field(default_factory=lambda: random.Random().random)
@@ -40,12 +64,21 @@ class School:
             return {model: self.experts[model].card}
         return {name: expert.card for name, expert in self.experts.items() if getattr(expert, "ready", True)}
 
-    async def embedded(self, request: Request) -> Request:
-        """The request with its embedding, made off the loop; without one when nobody would read it."""
+    def embedded_now(self, request: Request) -> Request | None:
+        """The request as the router wants it, if that needs no waiting: nobody reads vectors, or this one is known."""
         if self.encoder is None or request.embedding is not None or request.model in self.experts:
             return request
+        vector = self.vectors.get(request.prompt)
+        return None if vector is None else replace(request, embedding=vector)
+
+    async def embedded(self, request: Request) -> Request:
+        """The request with its embedding, made off the loop."""
+        known = self.embedded_now(request)
+        if known is not None or self.encoder is None:
+            return known or request
         loop = asyncio.get_running_loop()
         vectors = await loop.run_in_executor(self.encoding, self.encoder.encode, [request.prompt])
+        self.vectors.put(request.prompt, vectors[0])
         return replace(request, embedding=vectors[0])
 
     async def start(self) -> None:

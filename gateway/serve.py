@@ -21,6 +21,7 @@ from gateway.app import App
 from gateway.config import Config
 from gateway.fit import config_argument
 from gateway.handlers import Door
+from gateway.protocol import Connection
 
 HELP = "start the experts and the gateway"
 EXAMPLE = "lyceum serve --config lyceum.toml --port 8000"
@@ -118,7 +119,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Connection,
                 loop="uvloop",
                 ws="none",
                 lifespan="off",

@@ -1,0 +1,229 @@
+"""Our own HTTP/1.1 protocol under uvicorn: parsed bytes go straight to the handlers, without ASGI.
+
+It enforces what no Python server does: deadlines for half-sent heads and bodies and for clients that do not read,
+caps on heads, bodies, pipelines and connections. What is refused before a handler is refused in OpenAI's form.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+import httptools
+
+from gateway.app import App, find, request_id
+from gateway.errors import APIError
+from gateway.handlers import Door
+from gateway.http import Handler, HTTPCall
+from gateway.limits import HEAD_BYTES, HEAD_LINES, PIPELINE, URL_BYTES, Sweeper
+from gateway.turn import Turn
+
+REFUSED = APIError("bad_request")
+
+
+class Connection(asyncio.Protocol):
+    """One client. uvicorn makes it, closes it, and tells it to drain."""
+
+    def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
+        app: App = config.loaded_app
+        self.door: Door = app.door
+        self.table, self.cap = app.table, app.body_cap
+        self.connections: set[Any] = server_state.connections
+        self.tasks: set[asyncio.Task[None]] = server_state.tasks
+        self.loop = asyncio.get_running_loop()
+        self.sweeper = Sweeper.of(self.loop, self.connections)
+        self.parser = httptools.HttpRequestParser(self)
+        self.closing = self.refused = self.paused = False
+        self.on_writable: Callable[[], None] | None = None
+        self.turn: Turn | None = None
+        self.waiting: deque[tuple[Turn, Handler]] = deque()
+        self.writable: asyncio.Future[None] | None = None
+        self.due: float | None = None
+        """The loop's time at which the connection is late; `None` while an answer is being made."""
+        self.begin()
+
+    # what uvicorn and the transport tell
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
+        self.connections.add(self)
+        self.due = self.sweeper.head()
+        if len(self.connections) > self.sweeper.most:
+            self.refuse(APIError("server_is_overloaded"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connections.discard(self)
+        self.waiting.clear()
+        self.resume_writing()
+        if self.turn is not None and self.turn.gone is not None:
+            self.turn.gone()
+
+    def data_received(self, data: bytes) -> None:
+        if self.closing and self.turn is None:
+            return  # what still comes is thrown away, so that the answer before it is not lost to a reset
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # the request was served as it is; on_message_complete made it the last one
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self.refuse(cause if isinstance(cause, APIError) else REFUSED)
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        self.due = self.sweeper.write()
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self.due = self.sweeper.idle() if self.turn is None else None
+        if self.on_writable is not None:
+            resume, self.on_writable = self.on_writable, None
+            resume()
+        if self.writable is not None and not self.writable.done():
+            self.writable.set_result(None)
+
+    def shutdown(self) -> None:
+        """Drains: an answer under way is the last one."""
+        self.closing = True
+        if self.turn is None:
+            self.transport.close()
+
+    # what the parser tells
+
+    def begin(self) -> None:
+        """Ready for the next head."""
+        self.url = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.head_bytes = self.body_bytes = 0
+        self.body_began = 0.0
+        self.parts: list[bytes] = []
+        self.handler: Handler | None = None
+
+    def on_message_begin(self) -> None:
+        self.begin()
+        if self.turn is None:
+            self.due = self.sweeper.head()
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > URL_BYTES:
+            raise APIError("uri_too_long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.head_bytes += len(name) + len(value)
+        if self.head_bytes > HEAD_BYTES or len(self.headers) >= HEAD_LINES:
+            raise APIError("headers_too_large")
+        name = name.lower()
+        if name in self.headers and name in (b"authorization", b"host", b"content-length"):
+            raise REFUSED  # two of them: nobody knows which one a proxy before us believed
+        self.headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        try:
+            self.handler, self.route = find(self.table, self.parser.get_method().decode("latin-1"), path)
+        except APIError as error:
+            self.handler, self.route = _raiser(error), "other"
+        self.path = path
+        if self.headers.get(b"content-encoding", b"identity") != b"identity":
+            raise APIError("unsupported_media_type", param="content-encoding")
+        if int(self.headers.get(b"content-length", b"0")) > self.cap:
+            raise APIError("request_too_large")
+        self.body_began = self.loop.time()
+        if self.headers.get(b"expect", b"").lower() == b"100-continue" and self.turn is None:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        self.body_bytes += len(body)
+        if self.body_bytes > self.cap:
+            raise APIError("request_too_large")
+        self.parts.append(body)
+        if self.turn is None:
+            self.due = self.sweeper.body(self.body_began, self.body_bytes)
+
+    def on_message_complete(self) -> None:
+        assert self.handler is not None
+        body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+        method = self.parser.get_method().decode("latin-1")
+        call = HTTPCall(method, self.path, self.headers, body, request_id())
+        old = self.parser.get_http_version() == "1.0"
+        if old or self.parser.should_upgrade() or not self.parser.should_keep_alive():
+            self.closing = True
+        self.url = b""
+        turn = Turn(self, call, self.route, old)
+        if self.turn is None:
+            self.take(turn, self.handler)
+        elif len(self.waiting) < PIPELINE:
+            self.waiting.append((turn, self.handler))
+        else:
+            self.transport.pause_reading()
+            self.waiting.append((turn, self.handler))
+
+    # turns
+
+    def take(self, turn: Turn, handler: Handler) -> None:
+        """Begins to answer: in callbacks where the door can, else in a task."""
+        self.turn, self.due = turn, None
+        if not self.door.now(turn):
+            self.spawn(turn, handler)
+
+    def spawn(self, turn: Turn, handler: Handler) -> None:
+        """Answers in a task, which a client that leaves cancels."""
+        task = self.loop.create_task(self.door.guarded(handler, turn.call, turn))
+
+        def cancel() -> None:
+            task.cancel()
+
+        turn.gone = cancel
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def over(self, turn: Turn) -> None:
+        self.door.metrics.requests(turn.route, str(turn.status)).inc()
+        self.turn = turn.gone = None
+        if self.waiting:
+            self.transport.resume_reading()
+            self.take(*self.waiting.popleft())
+        elif self.refused:
+            self.transport.write_eof()
+            self.due = self.sweeper.linger()
+        elif self.closing:
+            self.transport.close()
+        else:
+            self.due = self.sweeper.idle()
+
+    def send(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    async def drained(self) -> None:
+        if self.paused:
+            self.writable = self.loop.create_future()
+            await self.writable
+
+    def refuse(self, error: APIError) -> None:
+        """Answers what never reached a handler, and closes: the rest of the bytes cannot be understood."""
+        self.closing = self.refused = True
+        if self.turn is not None:  # an answer is under way: it stays whole, nothing follows it
+            return
+        call = HTTPCall("", "", {}, b"", request_id())
+        self.turn, self.due = Turn(self, call, "other", False), None
+        headers = [(b"content-type", b"application/json"), *error.all_headers()]
+        self.turn.respond(error.http_status, headers, error.encoded())
+
+    def late(self) -> None:
+        """A deadline passed: half a request is a 408, an idle or unreading client is only closed."""
+        if self.paused or self.refused:
+            self.transport.abort()
+        elif self.turn is None and not self.url:
+            self.transport.close()
+        elif self.turn is None:
+            self.refuse(APIError("request_timeout"))
+
+
+def _raiser(error: APIError) -> Handler:
+    async def handler(call: HTTPCall, reply: Any) -> None:
+        raise error
+
+    return handler

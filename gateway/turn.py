@@ -1,0 +1,104 @@
+"""One request and its answer on a connection of our own protocol: what goes out, and how fast the client takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol
+
+from gateway.http import Handler, Headers, HTTPCall
+
+STATUS_LINES = {each.value: b"HTTP/1.1 %d %s\r\n" % (each.value, each.phrase.encode()) for each in HTTPStatus}
+LEFT = 499
+
+
+class Line(Protocol):
+    """What a turn needs of its connection."""
+
+    closing: bool
+    """Whether the connection ends after this answer."""
+    paused: bool
+    """Whether the client is slow: what is sent now only piles up."""
+    on_writable: Callable[[], None] | None
+    """Called once when it is no longer."""
+
+    def send(self, data: bytes) -> None: ...
+
+    def over(self, turn: Turn) -> None:
+        """The answer is complete: the connection may take the next request."""
+        ...
+
+    def spawn(self, turn: Turn, handler: Handler) -> None:
+        """Answers the turn in a task."""
+        ...
+
+    async def drained(self) -> None:
+        """Waits while the client is slow."""
+        ...
+
+
+class Turn:
+    """A reply that can be written without waiting (`respond`, `put`) or with (`write`, as handlers do)."""
+
+    __slots__ = ("call", "chunked", "gone", "line", "old", "route", "status")
+
+    def __init__(self, line: Line, call: HTTPCall, route: str, old: bool) -> None:
+        self.line, self.call, self.route = line, call, route
+        self.old = old
+        """HTTP/1.0: no chunks, the connection ends the answer."""
+        self.chunked = False
+        self.status = LEFT
+        self.gone: Callable[[], None] | None = None
+        """Called when the client leaves before the answer is complete."""
+
+    @property
+    def started(self) -> bool:
+        return self.status != LEFT
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """A whole answer in one write."""
+        self.status = status
+        self.line.send(self._head(status, headers, b"content-length: %d\r\n" % len(body)) + body)
+        self.line.over(self)
+
+    def open(self, status: int, headers: Headers) -> bytes:
+        """The head of an answer whose length is not known; send it with the first `put`."""
+        self.status = status
+        if self.old:
+            self.line.closing = True
+            return self._head(status, headers, b"")
+        self.chunked = True
+        return self._head(status, headers, b"transfer-encoding: chunked\r\n")
+
+    def put(self, data: bytes, head: bytes = b"") -> None:
+        """A piece of the body, after the head if it is still to be sent."""
+        self.line.send(b"%b%x\r\n%b\r\n" % (head, len(data), data) if self.chunked else head + data)
+
+    def finish(self, data: bytes = b"") -> None:
+        """The last piece and the end."""
+        if self.chunked:
+            self.line.send((b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)) if data else b"0\r\n\r\n")
+        elif data:
+            self.line.send(data)
+        self.line.over(self)
+
+    def _head(self, status: int, headers: Headers, framing: bytes) -> bytes:
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        close = b"connection: close\r\n" if self.line.closing or self.old else b""
+        name = self.call.id.encode()
+        return b"%b%b%b%bx-request-id: %b\r\n\r\n" % (STATUS_LINES[status], lines, framing, close, name)
+
+    async def start(self, status: int, headers: Headers) -> None:
+        if any(name == b"content-length" for name, _ in headers):
+            self.status = status
+            self.line.send(self._head(status, headers, b""))
+        else:
+            self.line.send(self.open(status, headers))
+
+    async def write(self, data: bytes) -> None:
+        if data:
+            self.put(data)
+            await self.line.drained()
+
+    async def end(self) -> None:
+        self.finish()
