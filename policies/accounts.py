@@ -19,8 +19,6 @@ from policies.limits import Charge, Limit, Rate, Scopes, charges
 from policies.store_sqlite import SQLiteStore
 from policies.writer import StoreUnavailable
 
-PATIENCE = 0.25
-"""Seconds for which a store may make no progress before what waits for it is refused."""
 GRACE = 30.0
 """Seconds after a call's own deadline until its reservation is swept."""
 SWEEP_SECONDS = 5.0
@@ -29,6 +27,11 @@ LONGEST_PERIOD = 32 * 24 * 3600
 
 class Store(Protocol):
     """Runs operations in durable transactions, or raises StoreUnavailable."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds without progress after which what waits is refused."""
+        ...
 
     @property
     def commits(self) -> int:
@@ -173,9 +176,9 @@ class Accounts:
         done: set[Any] = set()
         while not done:
             commits = self.store.commits
-            done, _ = await asyncio.wait({future}, timeout=PATIENCE)
+            done, _ = await asyncio.wait({future}, timeout=self.store.patience)
             if not done and self.store.commits == commits:
-                raise StoreUnavailable(f"the store of budgets did not answer in {PATIENCE} s")
+                raise StoreUnavailable(f"the store of budgets did not answer in {self.store.patience} s")
         result, seen = future.result()
         self._taken.update(seen)
         return result

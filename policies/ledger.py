@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from policies.rows import COLUMNS, DecisionRow, OutcomeRow, Row, checksum, readable
-from policies.schema import reader
+from policies.rows import COLUMNS, DecisionRow, OutcomeRow, Row, Value, checksum, readable
+from policies.schema import insert, reader
 from policies.writer import StoreUnavailable, Writer
 
 LedgerUnavailable = StoreUnavailable
 """The row is not durable: no answer may be given that is not recorded."""
 
-INSERT = {
-    table: f"INSERT INTO {table} ({', '.join(columns)}, checksum) VALUES ({', '.join('?' * len(columns))}, ?) "  # noqa: S608 - our own names
-    f"ON CONFLICT ({', '.join(columns[:count])}) DO NOTHING"
-    for (table, columns), count in zip(COLUMNS.items(), (2, 3), strict=True)
+INSERT = {table: f"INSERT INTO {table} ({', '.join(columns)}, checksum)" for table, columns in COLUMNS.items()}
+UNIQUE = {
+    DecisionRow.TABLE: "ON CONFLICT (id, step) DO NOTHING",
+    OutcomeRow.TABLE: "ON CONFLICT (decision, step, expert) DO NOTHING",
 }
 
 
@@ -32,7 +32,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._writer = Writer(path, MIGRATIONS)
+        self._writer = Writer(path, MIGRATIONS, _insert)
 
     @classmethod
     def open(cls, path: Path) -> Ledger:
@@ -47,7 +47,7 @@ class Ledger:
     def write(self, row: Row) -> asyncio.Future[None]:
         """Queues a row; the future ends when it is durable, or with LedgerUnavailable.
         A row that is there already is kept as it is, so writing again after an error is safe."""
-        return self._writer.submit(lambda connection: _insert(connection, row))
+        return self._writer.submit(row)
 
     async def close(self) -> None:
         """Writes what is queued and ends."""
@@ -94,9 +94,14 @@ class Ledger:
                 yield readable(table, row)
 
 
-def _insert(connection: sqlite3.Connection, row: Row) -> None:
-    values = row.values()
-    connection.execute(INSERT[row.TABLE], (*values, checksum(values)))
+def _insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> Sequence[None]:
+    tables: dict[str, list[tuple[Value, ...]]] = {table: [] for table in COLUMNS}
+    for row in rows:
+        values = row.values()
+        tables[row.TABLE].append((*values, checksum(values)))
+    for table, lines in tables.items():
+        insert(connection, INSERT[table], lines, UNIQUE[table])
+    return [None] * len(rows)
 
 
 def decisions_and_outcomes(connection: sqlite3.Connection) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from experts.base import SetupError
 
@@ -15,7 +16,8 @@ Migration = Callable[[sqlite3.Connection], None]
 APPLICATION = 0x4C594345
 """Marks the file as ours (`LYCE`)."""
 
-BUSY_MILLISECONDS = 5_000
+BUSY_SECONDS = 5.0
+"""How long to wait for another process that writes."""
 
 
 def connect(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
@@ -36,13 +38,13 @@ def connect(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
 def reader(path: Path) -> sqlite3.Connection:
     """A connection that can only read; rows by column name. Writers do not wait for it."""
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
     connection.row_factory = sqlite3.Row
     return connection
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and application != APPLICATION:
@@ -50,6 +52,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     _migrate(connection, path, migrations)
+    connection.execute("PRAGMA busy_timeout = 0")  # the writer takes turns in its own way
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
@@ -66,6 +69,17 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
             migration(connection)
             connection.execute("INSERT INTO migrations VALUES (?, ?)", (migration.__name__, time.time()))
     connection.execute("COMMIT")
+
+
+def insert(connection: sqlite3.Connection, head: str, rows: Sequence[Sequence[Any]], tail: str = "") -> None:
+    """`head` VALUES the rows `tail`, many rows in a statement of one of a few sizes, which SQLite has prepared."""
+    at = 0
+    for size in (64, 8, 1):
+        while len(rows) - at >= size:
+            values = [value for row in rows[at : at + size] for value in row]
+            marks = f"({', '.join('?' * len(rows[at]))})"
+            connection.execute(f"{head} VALUES {', '.join([marks] * size)} {tail}", values)
+            at += size
 
 
 def _mend(error: Exception) -> str:

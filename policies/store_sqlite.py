@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from policies.book import Account, Book, Key, Operation, Reservation
-from policies.schema import reader
+from policies.book import Account, Book, Operation, Reservation
+from policies.schema import insert, reader
 from policies.writer import StoreUnavailable, Writer
 
 
 class SQLiteStore:
     """Operations of one process share transactions; several processes take turns."""
 
+    patience = 2.0
+    """Seconds without progress after which callers are refused: a busy disk may take its time."""
+
     def __init__(self, path: Path) -> None:
         """Opens or makes the file. Raises SetupError."""
         self.path = path
-        self._writer = Writer(path, MIGRATIONS)
+        self._writer = Writer(path, MIGRATIONS, _run)
 
     @property
     def commits(self) -> int:
@@ -30,7 +34,7 @@ class SQLiteStore:
 
     def submit(self, operation: Operation) -> asyncio.Future[Any]:
         """Queues an operation; its result once it is durable, or StoreUnavailable."""
-        return self._writer.submit(lambda connection: _run(connection, operation))
+        return self._writer.submit(operation)
 
     async def expired(self, now: float) -> list[str]:
         """Names of open reservations whose time is over."""
@@ -55,39 +59,46 @@ class SQLiteStore:
 
 
 ACCOUNT = "bucket, start, spent, held, running, requests_at, tokens_at"
-RESERVATION = "id, state, amount, tokens, cost, time, until, price, booked"
+RESERVATION = "reservations.id, state, amount, tokens, cost, time, until, price, booked"
+RESERVATIONS = f"""
+    SELECT json_group_array(json_array({RESERVATION}))
+    FROM json_each(?) AS name JOIN reservations ON reservations.id = name.value"""  # noqa: S608 - our own names
+ACCOUNTS = f"""
+    SELECT json_group_array(json_array({ACCOUNT})) FROM json_each(?) AS pair JOIN accounts
+    ON bucket = json_extract(pair.value, '$[0]') AND start = json_extract(pair.value, '$[1]')"""  # noqa: S608
 
 
-def _run(connection: sqlite3.Connection, operation: Operation) -> Any:
-    def account(key: Key) -> Account | None:
-        query = f"SELECT {ACCOUNT} FROM accounts WHERE bucket = ? AND start = ?"  # noqa: S608 - our own names
-        row = connection.execute(query, key).fetchone()
-        return Account(*row) if row else None
-
-    def reservation(name: str) -> Reservation | None:
-        query = f"SELECT {RESERVATION} FROM reservations WHERE id = ?"  # noqa: S608 - our own names
-        row = connection.execute(query, (name,)).fetchone()
-        if row is None:
-            return None
-        return Reservation(*(*row[:-1], tuple((*each,) for each in orjson.loads(row[-1]))))
-
-    book = Book(account, reservation)
-    result = operation.run(book)
-    _save(connection, book)
-    return result
+def _run(connection: sqlite3.Connection, operations: Sequence[Operation]) -> Sequence[Any]:
+    """All operations on one book: two reads and two writes, however many they are."""
+    found = _load(connection, RESERVATIONS, list({operation.id for operation in operations}))
+    reservations = {row[0]: Reservation(*(*row[:-1], _pairs(row[-1]))) for row in found}
+    keys = {key for operation in operations for key in operation.accounts}
+    keys |= {(bucket, start) for one in reservations.values() for bucket, start, _ in one.booked}
+    accounts = {(row[0], row[1]): Account(*row) for row in _load(connection, ACCOUNTS, list(keys))}
+    book = Book(accounts.get, reservations.get)
+    results = [operation.run(book) for operation in operations]
+    insert(connection, "INSERT OR REPLACE INTO accounts", [_account(each) for each in book.changed.values()])
+    changed = [_reservation(each) for each in book.reservations.values()]
+    insert(connection, "INSERT OR REPLACE INTO reservations", changed)
+    return results
 
 
-def _save(connection: sqlite3.Connection, book: Book) -> None:
-    for each in book.changed.values():
-        connection.execute(
-            "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (each.bucket, each.start, each.spent, each.held, each.running, each.requests_at, each.tokens_at),
-        )
-    for one in book.reservations.values():
-        connection.execute(
-            "INSERT OR REPLACE INTO reservations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (one.id, one.state, one.amount, one.tokens, one.cost, one.time, one.until, one.price, _json(one.booked)),
-        )
+def _load(connection: sqlite3.Connection, query: str, names: list[Any]) -> list[Any]:
+    rows: list[Any] = orjson.loads(connection.execute(query, (_json(names),)).fetchone()[0])
+    return rows
+
+
+def _pairs(booked: str) -> tuple[tuple[str, int, int], ...]:
+    return tuple((bucket, start, interval) for bucket, start, interval in orjson.loads(booked))
+
+
+def _account(one: Account) -> tuple[Any, ...]:
+    return one.bucket, one.start, one.spent, one.held, one.running, one.requests_at, one.tokens_at
+
+
+def _reservation(one: Reservation) -> tuple[Any, ...]:
+    values = (one.id, one.state, one.amount, one.tokens, one.cost, one.time, one.until, one.price)
+    return *values, _json(one.booked)
 
 
 def _json(value: Any) -> str:

@@ -1,4 +1,8 @@
-"""Group commit on a SQLite file: one thread runs the queued jobs, all that wait share one durable transaction."""
+"""Group commit on a SQLite file: one thread does all that is queued in one durable transaction.
+
+Each call of SQLite gives Python's lock away and has to win it back from a busy event loop; so what a batch needs is
+done in few calls, not in a few for each item.
+"""
 
 from __future__ import annotations
 
@@ -10,42 +14,41 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from experts.base import SetupError
-from policies.schema import Migration, connect
+from policies.schema import BUSY_SECONDS, Migration, connect
 
-T = TypeVar("T")
-Job = Callable[[sqlite3.Connection], Any]
-"""Reads and writes inside the transaction; must leave nothing half done when it returns a refusal."""
+Item = TypeVar("Item")
+Work = Callable[[sqlite3.Connection, Sequence[Item]], Sequence[Any]]
+"""Does the items inside the transaction; their results, in order."""
 
-LARGEST_BATCH = 2_000
+LARGEST_BATCH = 500
+TURN_SECONDS = 0.0005
+"""Between two looks whether another process has ended its transaction."""
 RETRY_SECONDS = 1.0
-"""After a failed commit every job fails at once for so long; then the file is opened and tried again."""
+"""After a failed commit everything fails at once for so long; then the file is opened and tried again."""
 
 LASTING = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC", "SQLITE_CORRUPT", "SQLITE_NOTADB")
 """Errors after which what is on disk is unknown: the writer stays closed until the process starts again."""
 
 
-JOB_ERRORS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, TypeError, ArithmeticError, LookupError)
-"""The fault is in one job, not in the file."""
+ITEM_ERRORS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, TypeError, ArithmeticError, LookupError)
+"""The fault is in one item, not in the file."""
 
 
 class StoreUnavailable(Exception):
-    """The file cannot be written. The job was not acknowledged; nothing that depends on it may go on."""
+    """The file cannot be written. What was queued is not acknowledged; nothing that depends on it may go on."""
 
 
-Entry = tuple[Job, "asyncio.Future[Any]", asyncio.AbstractEventLoop]
-
-
-class Writer:
+class Writer(Generic[Item]):
     """The one writer of a file in this process. Other processes may write the same file."""
 
-    def __init__(self, path: Path, migrations: Sequence[Migration]) -> None:
+    def __init__(self, path: Path, migrations: Sequence[Migration], work: Work[Item]) -> None:
         """Opens or makes the file. Raises SetupError."""
-        self._path, self._migrations = path, migrations
+        self._path, self._migrations, self._do = path, migrations, work
         self._connection: sqlite3.Connection | None = connect(path, migrations)
-        self._queue: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Entry[Item] | None] = queue.SimpleQueue()
         self._failed: str | None = None
         self.commits = 0
         """How many transactions ended well."""
@@ -59,13 +62,13 @@ class Writer:
         """Whether the last commit succeeded."""
         return self._failed is None and not self._closed
 
-    def submit(self, job: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Queues a job. The future has its result once it is durable, or StoreUnavailable."""
+    def submit(self, item: Item) -> asyncio.Future[Any]:
+        """Queues an item. The future has its result once it is durable, or StoreUnavailable."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        future: asyncio.Future[Any] = loop.create_future()
         refusal = self._refusal()
         if refusal is None:
-            self._queue.put((job, future, loop))
+            self._queue.put((item, future, loop))
         else:
             _settle([(future, None, StoreUnavailable(refusal))])
         return future
@@ -86,42 +89,42 @@ class Writer:
         while True:
             batch = self._next_batch()
             entries = [entry for entry in batch if entry is not None]
-            _deliver(entries, self._commit([job for job, _, _ in entries]) if entries else [])
+            _deliver(entries, self._commit([item for item, _, _ in entries]) if entries else [])
             if len(entries) < len(batch):
                 break
         if self._connection is not None:
             self._connection.close()
 
-    def _next_batch(self) -> list[Entry | None]:
+    def _next_batch(self) -> list[Entry[Item] | None]:
         batch = [self._queue.get()]
         with suppress(queue.Empty):
             while batch[-1] is not None and len(batch) < LARGEST_BATCH:
                 batch.append(self._queue.get_nowait())
         return batch
 
-    def _commit(self, jobs: Sequence[Job]) -> list[Any]:
-        """The jobs' results in order, or the error that each is answered with."""
+    def _commit(self, items: Sequence[Item]) -> Sequence[Any]:
+        """The items' results in order, or the error that each is answered with."""
         if self._failed and self._retry_at == float("inf"):
-            return [StoreUnavailable(self._failed)] * len(jobs)
+            return [StoreUnavailable(self._failed)] * len(items)
         try:
-            results = self._transaction(jobs)
-        except JOB_ERRORS as error:
-            # alone, the faulty job fails alone
-            return [error] if len(jobs) == 1 else [result for job in jobs for result in self._commit([job])]
+            results = self._transaction(items)
+        except ITEM_ERRORS as error:
+            # alone, the faulty item fails alone
+            return [error] if len(items) == 1 else [result for item in items for result in self._commit([item])]
         except (sqlite3.Error, SetupError) as error:
             self._fail(error)
-            return [StoreUnavailable(self._failed)] * len(jobs)
+            return [StoreUnavailable(self._failed)] * len(items)
         self._failed = None
         self.commits += 1
         return results
 
-    def _transaction(self, jobs: Sequence[Job]) -> list[Any]:
+    def _transaction(self, items: Sequence[Item]) -> Sequence[Any]:
         if self._connection is None:
             self._connection = connect(self._path, self._migrations)
         connection = self._connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            results = [job(connection) for job in jobs]
+            _begin(connection)
+            results = self._do(connection, items)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -131,8 +134,10 @@ class Writer:
         return results
 
     def _fail(self, error: Exception) -> None:
-        code = getattr(error.__cause__ or error, "sqlite_errorname", "SQLITE_ERROR")
-        self._failed = f"{self._path.name} cannot be written ({code})"
+        cause = error.__cause__ or error
+        code = getattr(cause, "sqlite_errorname", "SQLITE_ERROR")
+        said = str(cause) if isinstance(cause, sqlite3.Error) else "it is not ours any more"
+        self._failed = f"{self._path.name} cannot be written ({code}: {said})"
         self._retry_at = float("inf") if code in LASTING else time.monotonic() + RETRY_SECONDS
         if self._connection is not None:
             with suppress(sqlite3.Error):
@@ -140,8 +145,25 @@ class Writer:
         self._connection = None
 
 
-def _deliver(entries: Sequence[Entry], results: Sequence[Any]) -> None:
-    """Answers every job in the event loop that asked, one call a loop."""
+def _begin(connection: sqlite3.Connection) -> None:
+    """Takes its turn among processes; SQLite's own waiting sleeps far longer than a transaction lasts."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(TURN_SECONDS)
+        else:
+            return
+
+
+Entry = tuple[Item, "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+
+
+def _deliver(entries: Sequence[Entry[Item]], results: Sequence[Any]) -> None:
+    """Answers every item in the event loop that asked, one call a loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, Exception | None]]] = {}
     for (_, future, loop), result in zip(entries, results, strict=True):
         error = result if isinstance(result, Exception) else None

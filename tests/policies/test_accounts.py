@@ -182,7 +182,7 @@ def locked(path: Path) -> sqlite3.Connection:
 async def test_a_store_that_makes_no_progress_admits_nothing_and_gives_back_what_came_too_late_row_48(
     open_accounts, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(policies.accounts, "PATIENCE", 0.05)
+    monkeypatch.setattr(SQLiteStore, "patience", 0.05)
     accounts = open_accounts(DAY)
     await accounts.reserve("a", ME, nano(0.1))
     other = locked(tmp_path / "accounts.sqlite")
@@ -218,7 +218,8 @@ async def test_a_caller_that_leaves_while_it_is_refused_changes_nothing(open_acc
 
 async def test_what_could_not_be_settled_is_settled_when_the_store_is_back_row_48(open_accounts, tmp_path, monkeypatch):
     monkeypatch.setattr("policies.writer.RETRY_SECONDS", 0)
-    monkeypatch.setattr("policies.schema.BUSY_MILLISECONDS", 50)
+    monkeypatch.setattr("policies.writer.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("policies.schema.BUSY_SECONDS", 0.05)
     accounts = open_accounts(DAY)
     hold = await accounts.reserve("a", ME, nano(0.6))
     other = locked(tmp_path / "accounts.sqlite")

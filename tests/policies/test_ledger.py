@@ -160,7 +160,7 @@ async def test_a_ledger_that_cannot_be_opened_says_so_in_one_line(tmp_path):
 
 
 async def test_a_locked_or_full_or_newer_file_is_an_error_of_setup(tmp_path, path, monkeypatch):
-    monkeypatch.setattr("policies.schema.BUSY_MILLISECONDS", 1)
+    monkeypatch.setattr("policies.schema.BUSY_SECONDS", 0.001)
     async with opened(path):
         pass
     other = sqlite3.connect(path, isolation_level=None)

@@ -14,13 +14,17 @@ def table(connection):
     connection.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT")
 
 
+def run(connection, jobs):
+    return [job(connection) for job in jobs]
+
+
 def insert(number: int) -> Any:
     return lambda connection: connection.execute("INSERT INTO numbers VALUES (?)", (number,)).lastrowid
 
 
 @pytest.fixture
 async def writer(tmp_path):
-    made = Writer(tmp_path / "numbers.sqlite", (table,))
+    made = Writer(tmp_path / "numbers.sqlite", (table,), run)
     yield made
     await made.close()
 
@@ -76,12 +80,12 @@ async def test_after_damage_what_is_queued_is_refused_too(writer, monkeypatch):
 
 
 def test_a_job_whose_event_loop_has_ended_is_done_all_the_same(tmp_path):
-    async def submit() -> Writer:
-        writer = Writer(tmp_path / "numbers.sqlite", (table,))
+    async def submit() -> Any:
+        writer = Writer(tmp_path / "numbers.sqlite", (table,), run)
         writer.submit(insert(1))
         return writer
 
-    async def count(writer: Writer) -> int:
+    async def count(writer: Any) -> int:
         rows = await writer.submit(lambda connection: connection.execute("SELECT * FROM numbers").fetchall())
         await writer.close()
         return len(rows)
