@@ -22,7 +22,7 @@ from experts.sandbox import MEBIBYTE, Limits, Sandbox
 
 MAX_PROMPT = 2000
 LOGICAL = re.compile(
-    r"\b(?:if|all|every|each|no|some|only|either|neither|unless|follows?|conclude|infer|imply|implies|entail|valid|"
+    r"[<>]|\b(?:if|all|every|each|no|some|only|either|neither|unless|follows?|conclude|infer|imply|implies|entail|valid|"
     r"true|who|which|than|integers?|numbers?|satisf\w+|tautology|knights?|knaves?|remainders?|ways|digits?|heads)\b",
     re.IGNORECASE,
 )
@@ -98,9 +98,10 @@ def read(prompt: str) -> Task | None:
 
 INSTRUCTION = re.compile(
     r"^(?:please )?(?:answer|reply|respond|give|just|only|one word|yes or no|write|end|finish|be |short|think|show|"
-    r"explain|say|state|no |number|work|use|keep|in one|with|return)\b(?!.*\b(?:is|are|if)\b.*\b(?:then|all|not)\b)",
+    r"explain|say|state|no (?:steps?|explanation|working|words?|reasons?|reasoning|other|comments?|need|more)|number|"
+    r"work|use|keep|in one|with|return)\b(?!.*\b(?:is|are|if)\b.*\b(?:then|all|not)\b)",
     re.IGNORECASE,
-)  # fmt: skip
+)
 
 
 def _sentences(text: str) -> list[str]:

@@ -31,18 +31,18 @@ FORMS = tuple(
             rf"(?:some|at least one|there (?:is|are) (?:some |a |an )?|there exists? an?|a few)(?: of)?(?: the)? (.+?) (?:that |which |who )?{VERB} (.+)",
             "some",
         ),
-        (
-            r"(?:all|every|each)(?: the)? ([a-z]+) (?:can|do|does|have|has|like|likes|eat|eats|need|needs) (.+)",
-            "verb all",
-        ),
-        (r"no ([a-z]+) (?:can|do|does|have|has|like|likes|eat|eats|need|needs) (.+)", "verb no"),
-        (r"some ([a-z]+) (?:can|do|does|have|has|like|likes|eat|eats|need|needs) (.+)", "verb some"),
         (rf"([a-z]+|the [a-z]+|my [a-z]+|this [a-z]+) {VERB} {NEVER} (.+)", "is not"),
         (rf"([a-z]+|the [a-z]+|my [a-z]+|this [a-z]+) {VERB} (.+)", "is"),
-        (r"([a-z]+) (?:cannot|can not|does not|do not) (.+)", "verb not"),
-        (r"([a-z]+) (?:can|has|have|likes|eats|needs) (.+)", "verb"),
+        (r"(?:all|every|each|any)(?: the)? ([a-z]+) (?:cannot|can not|do not|does not|never) (.+)", "no"),
+        (r"some ([a-z]+) (?:cannot|can not|do not|does not|never) (.+)", "some not"),
+        (r"(?:all|every|each|any)(?: the)? ([a-z]+) (.+)", "all"),
+        (r"no ([a-z]+) (.+)", "no"),
+        (r"some ([a-z]+) (.+)", "some"),
+        (r"([a-z]+) (?:cannot|can not|does not|do not|never) (.+)", "is not"),
+        (r"((?!all|every|no|some|only)[a-z]+) (.+)", "is"),
     )
 )
+FILLER = re.compile(r"an?|the|some|kind|of|things?|that|which|who|are|is|can|do|does")
 GENERAL = re.compile(r"\b(?:all|every|each|no|none|some|only|any|everything|everyone|anything|not all)\b")
 
 
@@ -79,11 +79,10 @@ def _form(sentence: str) -> Tree | None:
 
 
 def _shaped(shape: str, left: str, right: str) -> Tree:
-    shape, verb = shape.removeprefix("verb").strip(), shape.startswith("verb")
-    if shape in ("is", "is not", "", "not"):
-        fact: Tree = ["holds", predicate(right, verb), re.sub(r"^(?:the|my|this) ", "", left)]
-        return ["not", fact] if "not" in shape else fact
-    one, other = ["holds", predicate(left), "v"], ["holds", predicate(right, verb), "v"]
+    if shape in ("is", "is not"):
+        fact: Tree = ["holds", predicate(right), re.sub(r"^(?:the|my|this) ", "", left)]
+        return ["not", fact] if shape == "is not" else fact
+    one, other = ["holds", predicate(left), "v"], ["holds", predicate(right), "v"]
     if shape == "only":
         one, other = other, one
     if shape in ("no", "some not"):
@@ -92,14 +91,10 @@ def _shaped(shape: str, left: str, right: str) -> Tree:
     return ["some" if shape.startswith("some") else "every", "v", joined]
 
 
-def predicate(words: str, verb: bool = False) -> str:
-    """One name for a class, in singular, without articles."""
-    kept = [
-        word
-        for word in re.findall(r"[a-z]+", words)
-        if word not in ("a", "an", "the", "some", "kind", "of", "things", "thing", "that", "which", "who", "are", "is")
-    ]
-    return "_".join(["can"] * verb + [stem(word) for word in kept]) or "thing"
+def predicate(words: str) -> str:
+    """One name for a class, in singular, without articles and auxiliary verbs."""
+    kept = [word for word in re.findall(r"[a-z]+", words) if not FILLER.fullmatch(word)]
+    return "_".join(stem(word) for word in kept) or "thing"
 
 
 def _predicates(tree: Tree) -> set[str]:

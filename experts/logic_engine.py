@@ -22,6 +22,9 @@ MAX_COUNT = 2_000
 
 def compute(task: dict[str, Any]) -> dict[str, str]:
     """The claim with its verdict, and the answer."""
+    task = {**task, "premises": [logic_values.plain(tree) for tree in task["premises"]]}
+    if task.get("claim"):
+        task["claim"] = logic_values.plain(task["claim"])
     try:
         verdict, answer = KINDS[task["kind"]](task)
     except Unfit as reason:

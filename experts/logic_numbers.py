@@ -13,7 +13,7 @@ from experts.formula import Tree, names, parse
 Task = dict[str, Any]
 KIND = r"(?:positive |negative |non-?negative |natural |whole |odd |even |prime |consecutive |distinct |different |real |single |two |2 |three |3 )*"
 SORT = rf"((?:{KIND}(?:integers?|numbers?|naturals?|primes?)))"
-LETTERS = r"([a-z](?:(?:,| and|, and) [a-z])*)\b"
+LETTERS = r"([a-z](?:(?:,| and|, and) [a-z]\b(?!\s*[-+*/^=<>(]| (?:is|are|plus|squared|cubed)\b))*)\b"
 FOR_ALL = re.compile(
     rf"\b(?:for|given|take|let|of) (?:all|every|each|any|an arbitrary)(?: possible)? {SORT}(?: {LETTERS})?,?(?: (?:it is true that|it holds that|we have|the number|the expression|the value|is it true that))?"
 )
@@ -24,11 +24,14 @@ EXISTS = re.compile(
 CAN = re.compile(
     rf"\b(?:can|could|do)(?: (?:any|an?|some))? {SORT} {LETTERS}(?: exist)?(?: both| all| simultaneously)? {SUCH_THAT}(?: both| all)?(?: of)?(?: these| the following)?(?: conditions| equations| constraints)?(?: at once| simultaneously| at the same time)?:? (.+)"
 )
+POSSIBLE = re.compile(
+    rf"\bis it possible (?:for|that)(?: (?:any|an?|some))? {SORT}(?: {LETTERS})? (to be .+|to satisfy .+|is .+)"
+)
 PROPERTY = r"(?:an? )?(not )?(?:always |necessarily |also |both |an? )*(even|odd|prime|composite|positive|negative|non-?negative|zero|(?:perfect )?square|(?:exactly |evenly )?divisible by \w+|multiples? of \w+)(?: numbers?| integers?)?"
 STATED = re.compile(rf"(.+?) (?:is|are|must be|will be|be) {PROPERTY}")
 ASKED = re.compile(rf"(?:is|are|must|will|can) (.+?) (?:be )?{PROPERTY}")
 REMAINDER = re.compile(
-    r"(?:a )?remainders? (?:of )?(\d+) (?:when|if|on|upon|after)(?: it is| being)? (?:divided|division|dividing)(?: it)? by (\d+)"
+    r"(?:a )?remainders? (?:of )?(\d+)(?: or (\d+))?,? (?:when|if|on|upon|after)(?: it is| being)? (?:divided|division|dividing)(?: it)? by (\d+)"
 )
 
 
@@ -42,10 +45,11 @@ def number_claim(text: str) -> Task | None:
 
 
 def _exists(text: str) -> Task | None:
-    match = EXISTS.search(text) or CAN.search(text)
+    match = EXISTS.search(text) or CAN.search(text) or POSSIBLE.search(text)
     if match is None:
         return None
     sort, letters, body = match.groups()
+    body = re.sub(r"^to (?:be|have|satisfy) ", f"{(letters or 'n')[0]} is ", body)
     body = re.sub(r"^(?:it|its value|they|which) ", "n ", body)
     tree = claim(body)
     if tree is None or not names(tree):
@@ -57,7 +61,8 @@ def _universal(text: str) -> Task | None:
     match = FOR_ALL.search(text)
     if match is None or "real" in match.group(1):
         return None
-    body = (text[: match.start()] + " " + text[match.end() :]).strip(" ,.:")
+    of = f" of {match.group(2) or 'n'} " if match.group().startswith("of") else " "
+    body = (text[: match.start()] + of + text[match.end() :]).strip(" ,.:")
     body = re.sub(
         r"^(?:(?:is it|it is|is this|prove or disprove|true or false|decide|determine|check|show|does it hold)(?: (?:always |necessarily )?(?:true|the case|correct))?(?: whether| if| that)?[,: ]+|that |whether |does |do |is the following (?:true|claim true)[:,]? )+",
         "",
@@ -152,6 +157,7 @@ def _domain(sort: str, letters: list[str]) -> list[Tree]:
 
 def claim(text: str) -> Tree | None:
     """A statement about numbers as a formula, or None."""
+    text = re.sub(r"\s+", " ", text)
     text = re.sub(r"^(?:that|then|does|do|we have|at once|:)\s+", "", text.strip(" ,.;:?'\""))
     text = re.sub(
         r"\b(?:always|necessarily|the number|the expression|the value of)\s+|\s+(?:always|necessarily|hold|true)$",
@@ -185,18 +191,30 @@ def _simple(text: str) -> Tree | None:
         left, middle, right = re.split(r"<=|>=|!=|<|>|=", text)
         pair = [equation(left + signs[0] + middle), equation(middle + signs[1] + right)]
         return None if None in pair else ["and", *pair]
-    divides = re.fullmatch(r"(\d+) (?:divides|is a (?:divisor|factor) of) (.+)", text)
+    two = re.fullmatch(rf"(.+?) (?:is|be|to be) (?:both |either )?{PROPERTY} (and|or) {PROPERTY}", text)
+    if two:
+        term, no, kind, sign, not_, other = two.groups()
+        return claim(f"{term} is {no or ''}{kind} {sign} {term} is {not_ or ''}{other}")
+    divides = re.fullmatch(r"(\d+) (?:divides?|is a (?:divisor|factor) of) (.+)", text)
     if divides:
         return _made(divides.group(2), f"divisible by {divides.group(1)}")
-    left_over = re.fullmatch(rf"(.+?) (?:leaves|has|gives) {REMAINDER.pattern}", text)
+    left_over = re.fullmatch(rf"(.+?) (?:leaves?|has|have|gives?) (?:a )?{REMAINDER.pattern}", text)
     if left_over:
-        term = formula(left_over.group(1))
-        return None if term is None else ["=", ["mod", term, ["num", left_over.group(3)]], ["num", left_over.group(2)]]
-    match = STATED.fullmatch(text) or ASKED.fullmatch(text)
-    if match:
-        tree = _made(match.group(1), match.group(3))
-        return ["not", tree] if tree and match.group(2) else tree
+        return _left_over(*left_over.groups())
+    for match in (STATED.fullmatch(text), ASKED.fullmatch(text)):
+        tree = _made(match.group(1), match.group(3)) if match else None
+        if match and tree:
+            return ["not", tree] if match.group(2) else tree
+    text = re.sub(r"^(?:is|are|must|will) ", "", text)
     return equation(text) if signs or re.search(r"\bthan\b|\bequal|\bat (?:least|most)\b", text) else None
+
+
+def _left_over(term: str, rest: str, other: str | None, by: str) -> Tree | None:
+    tree = formula(term)
+    if tree is None:
+        return None
+    rests: list[Tree] = [["=", ["mod", tree, ["num", by]], ["num", number]] for number in (rest, other) if number]
+    return rests[0] if len(rests) == 1 else ["or", *rests]
 
 
 def _made(term: str, wanted: str) -> Tree | None:
@@ -237,7 +255,7 @@ def _remainders(text: str) -> Task | None:
     if not found or best is None or not re.search(r"integer|number", text):
         return None
     n: Tree = ["name", "n"]
-    premises: list[Tree] = [["=", ["mod", n, ["num", by]], ["num", rest]] for rest, by in found]
+    premises: list[Tree] = [["=", ["mod", n, ["num", by]], ["num", rest]] for rest, _, by in found]
     premises += [
         ["=", ["mod", n, ["num", by]], ["num", "0"]] for by in re.findall(r"\b(?:divisible by|multiple of) (\d+)", text)
     ]

@@ -47,6 +47,8 @@ def ordering(text: str, sentences: list[str]) -> Task | None:
         if sentence.endswith("?"):
             asked = _asked_order(sentence, names, axes)
             continue
+        if len(_mentioned(sentence, names)) == len(names) > 2 and _order(sentence, names, axes) is None:
+            continue  # who they are
         for part in re.split(r",? (?:and|but) (?=[A-Z])|; |, (?=[A-Z][a-z]* (?:is|was|finished|came) )", sentence):
             fact = _order(part, names, axes)
             if fact is None and _relevant(part, names):

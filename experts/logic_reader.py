@@ -17,6 +17,9 @@ ASK = re.compile(
     r"(?:is|must|may) it (?:necessarily |always |then |logically |therefore )?(?:be )?(?:true|the case|valid|certain|follow|hold|correct|right|implied|guaranteed)(?: to (?:conclude|say|infer))?,?(?: that)?|"
     r"(?:is|would) the (?:following )?(?:conclusion|inference|statement|claim|argument)(?: be)?(?: logically)? (?:valid|true|correct|sound)?:?|is the conclusion|do we know(?: for sure)?(?: that)?|are we sure that|it follows that|what about|true or false:|is it certain that|does that prove that|do these premises (?:imply|entail)(?: that)?)\s*[:,]?\s*"
 )
+FOLLOWS = re.compile(
+    r"(?:so |then |now )?(?:does|do|must|would|will) (?!it |this |that )(.+?) (?:necessarily |also |then |logically )*(?:follow|hold|be true)(?: as well| too)?"
+)
 CONCLUSION = re.compile(
     r"^(?:therefore|hence|thus|so|consequently|conclusion|it follows that|we conclude that|then)[,:]?\s+(.+)$"
 )
@@ -187,6 +190,9 @@ SHAPES: tuple[tuple[re.Pattern[str], Any], ...] = tuple(
 
 def question(sentence: str) -> str | None:
     """The claim that a question asks about, as a statement; None if it asks about none."""
+    follows = FOLLOWS.fullmatch(sentence)
+    if follows:
+        return follows.group(1)
     asked = ASK.match(sentence)
     if asked and asked.group().strip():
         return sentence[asked.end() :].strip(" :'\"") or ""

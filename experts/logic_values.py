@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from itertools import product
 from typing import Any
 
@@ -30,6 +31,21 @@ def value(tree: Tree, at: Mapping[str, Any]) -> Any:
     if kind not in VALUES:
         raise Unfit(f"{kind} is no operation on whole numbers")
     return VALUES[kind](*(value(part, at) for part in tree[1:]))
+
+
+def plain(tree: Tree) -> Tree:
+    """The same tree with signs in place of words such as the square of, the sum of."""
+    if tree[0] in ("num", "name", "constant", "holds"):
+        return tree
+    parts = [plain(part) if isinstance(part, list) else part for part in tree[1:]]
+    if tree[0] in ("square_of", "cube_of"):
+        return ["^", parts[0], ["num", "2" if tree[0] == "square_of" else "3"]]
+    if tree[0] in WORDS:
+        return reduce(lambda left, right: [WORDS[tree[0]], left, right], parts)
+    return [tree[0], *parts]
+
+
+WORDS = {"sum_of": "+", "product_of": "*", "difference_of": "-", "quotient_of": "/"}
 
 
 def _unfit(reason: str) -> Any:
