@@ -136,7 +136,7 @@ def label(expected: str, options: Sequence[str]) -> Check:
     """The answer chooses `expected` and no other option."""
 
     def check(answer: str) -> float:
-        for part in (final(answer) if MARKER.search(plain(answer)) else "", _opening(answer), final(answer), answer):
+        for part in _verdicts(answer):
             chosen = {option for option in options if words(option) in words(part)}
             chosen = {one for one in chosen if not any(one != two and words(one) in words(two) for two in chosen)}
             if len(chosen) == 1:
@@ -146,9 +146,12 @@ def label(expected: str, options: Sequence[str]) -> Check:
     return check
 
 
-def _opening(answer: str) -> str:
-    """The first clause of the answer, where a verdict such as "Yes, because ..." stands."""
-    return re.split(r"[,.:;\n]", plain(answer).strip(), maxsplit=1)[0]
+def _verdicts(answer: str) -> list[str]:
+    """Where a verdict may stand, the surest first: what is marked as the answer and nothing else, or the first
+    clause ("Yes, because ..."), the last line, anywhere."""
+    if BOXED.search(answer) or MARKER.search(plain(answer)):
+        return [final(answer)]
+    return [re.split(r"[,.:;\n]", plain(answer).strip(), maxsplit=1)[0], final(answer), answer]
 
 
 DENIAL = re.compile(
@@ -162,7 +165,7 @@ def yes(expected: bool) -> Check:
     """The answer says yes (or true) if `expected`, else no (or false)."""
 
     def check(answer: str) -> float:
-        for part in (final(answer) if MARKER.search(plain(answer)) else "", _opening(answer), final(answer), answer):
+        for part in _verdicts(answer):
             text = DENIAL.sub("false", words(part))
             found = [any(words(word) in text for word in side) for side in SIDES]
             if found[0] != found[1]:

@@ -130,6 +130,7 @@ def test_yes_and_no_are_read_from_the_verdict_not_from_the_reasons():
     assert [yes(True)(answer) for answer in right] == [1.0] * len(right)
     assert [yes(True)(answer) for answer in wrong] == [0.0] * len(wrong)
     assert yes(False)("The claim is not true.") == 1.0
+    assert yes(False)("There is no example within the limits.\nAnswer: unknown") == 0.0
 
 
 def test_a_label_counts_only_if_no_other_one_is_chosen():
