@@ -60,10 +60,16 @@ class InProcess:
                 async for chunk in self.experts[expert].stream(request):
                     chunks.append(chunk)
         except ExpertError as error:
-            return Reply(reason=error.reason, cost=error.about.get("cost"), seconds=time.monotonic() - began)
+            cost = known_cost(error.reason, error.about.get("cost"))
+            return Reply(reason=error.reason, cost=cost, seconds=time.monotonic() - began)
         except TimeoutError:
             return Reply(reason="timeout", seconds=time.monotonic() - began)
         return _whole(chunks, time.monotonic() - began)
+
+
+def known_cost(reason: str, cost: int | None) -> int | None:
+    """The cost of a failure: who declines and reports none did nothing; else it is unknown, which is not 0."""
+    return 0 if cost is None and reason == "declined" else cost
 
 
 def _whole(chunks: list[Chunk], seconds: float) -> Reply:
@@ -108,10 +114,23 @@ class OverHTTP:
             answer = await self.client.post("/v1/chat/completions", json=question)
         except httpx2.HTTPError as error:
             return Reply(reason=type(error).__name__, seconds=time.monotonic() - began)
-        seconds, cost = time.monotonic() - began, nano(answer.headers.get("x-lyceum-cost"))
+        seconds = time.monotonic() - began
         if answer.status_code != 200:
-            return Reply(reason=_error(answer), cost=cost, seconds=seconds)
-        return _parsed(answer.json(), cost, seconds)
+            reason, cost = await self._failure(answer)
+            return Reply(reason=reason, cost=cost, seconds=seconds)
+        return _parsed(answer.json(), nano(answer.headers.get("x-lyceum-cost")), seconds)
+
+    async def _failure(self, answer: httpx2.Response) -> tuple[str, int | None]:
+        """Why there is no answer, and what that cost: an error says neither, the decision's story does."""
+        import httpx2
+
+        try:
+            path = f"/v1/decisions/{answer.headers.get('x-request-id')}"
+            (outcome,) = (await self.client.get(path)).json()["outcomes"]
+            reason, cost = str(outcome["reason"]), outcome["cost"]
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError):
+            return _error(answer), None
+        return reason, known_cost(reason, cost)
 
 
 def nano(dollars: str | None) -> int | None:

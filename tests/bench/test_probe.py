@@ -12,7 +12,7 @@ import pytest
 
 from bench import probe
 from bench.answers import Journal, rescored, row, summary, write
-from bench.asking import InProcess, OverHTTP, Reply, nano
+from bench.asking import InProcess, OverHTTP, Reply, known_cost, nano
 from bench.probe import Probe, sample
 from bench.served import served
 from bench.tasks import FAMILIES, tasks
@@ -70,6 +70,10 @@ class Counting:
         self.options.append(dict(request.options))
         yield Chunk({"content": "42"}, "stop", Usage(5, 1), 10)
         self.now -= 1
+
+
+def test_only_a_refusal_without_a_bill_is_known_to_be_free():
+    assert (known_cost("declined", None), known_cost("declined", 7), known_cost("unavailable", None)) == (0, 7, None)
 
 
 def test_a_limited_probe_is_an_even_sample_of_all_families():
@@ -222,8 +226,7 @@ async def test_over_http_the_cost_is_exact_and_errors_are_rows(config, tmp_path)
 
     assert (right.cost, right.reason, SUM.score(right.answer)) == (12345, "", 1.0)
     assert right.completion_tokens == 4
-    assert broken.answer == ""
-    assert broken.reason != ""
+    assert (broken.answer, broken.reason, broken.cost) == ("", "declined", 0)
 
 
 async def test_nobody_at_the_address_is_told_in_one_line():
