@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from experts.algebra_reader import Task, read
+from experts.algebra_expression import Task
+from experts.algebra_reader import read
 from experts.base import Chunk, Declined, Expert, Request, Unavailable
 from experts.card import Card
 from experts.english import plain

@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
-from experts.algebra_phrases import EQUAL, INSTRUCTION, MENTIONS_ANSWER, PHRASES, bare
-from experts.english import plain, rewrite, sentences
-from experts.formula import RELATIONS, FormulaError, Tree, names, operators, parse
+from experts.algebra_calculus import derivative, integral, limit
+from experts.algebra_equations import equations, riddle
+from experts.algebra_expression import Task, formula
+from experts.algebra_phrases import INSTRUCTION, MENTIONS_ANSWER
+from experts.english import plain, sentences
+from experts.formula import Tree, names
 
-Task = dict[str, Any]
 ROUNDING = re.compile(
     r",?\s*\(?(?:please )?(?:and )?(?:rounded|rounding|round|correct|accurate|to|with)(?: (?:your|the|it|off|off|final|answer|result))*(?: to)?(?: the)?"
     r"(?: (?:nearest|closest))? ?(?:(\d+|a) (?:decimals?(?: places?)?|dp|places|digits after the (?:decimal )?point)|"
     r"(?:nearest |closest )?(integer|whole number|tenth|hundredth|\(1/10\)|thousandth|cent))\)?"
 )  # fmt: skip
 PLACES = {"integer": 0, "whole number": 0, "tenth": 1, "(1/10)": 1, "hundredth": 2, "cent": 2, "thousandth": 3}
-SIGN = re.compile(r"<=|>=|!=|[=<>]")
 NOT_FORMULA = re.compile(r"\b(?:json|python|function|code|program|script|translate|rewrite|poem|essay|write a|email)\b")
 
 
@@ -36,34 +36,6 @@ def read(prompt: str) -> Task | None:
     return None
 
 
-def formula(text: str) -> Tree | None:
-    """The tree of an English expression without relation, or None."""
-    tree = _tree(text, ())
-    return None if tree is None or tree[0] in RELATIONS else tree
-
-
-def equation(text: str) -> Tree | None:
-    """The tree of an equation or inequality in English, or None."""
-    tree = _tree(text, EQUAL)
-    return tree if tree is not None and tree[0] in RELATIONS else None
-
-
-def _tree(text: str, extra: Any) -> Tree | None:
-    text = bare(text)
-    try:
-        tree = parse(text)
-    except FormulaError:
-        try:
-            tree = parse(bare(rewrite(rewrite(text, extra), PHRASES)))
-        except FormulaError:
-            return None
-    return None if any(name in RELATIONS for part in tree[1:] for name in _inner(part)) else tree
-
-
-def _inner(part: Any) -> set[str]:
-    return operators(part) if isinstance(part, list) else set()
-
-
 def _rounding(text: str) -> tuple[str, int | None]:
     match = ROUNDING.search(text)
     if match is None:
@@ -79,87 +51,6 @@ def _instruction(part: str) -> bool:
     if not re.search(r"\d|\b[b-hj-z]\b", part):
         return True
     return bool(INSTRUCTION.match(part) and MENTIONS_ANSWER.search(part) and not re.search(r"\d ?[-+*/^]|\d.*\d", part))
-
-
-def _calculus(text: str) -> Task | None:
-    match = re.search(
-        r"\b(?:(first|second|third|(\(1/3\))) )?(?:derivative|differentiate|slope|gradient|rate of change)(?: of)?(?: the)?(?: (?:tangent(?: line)? to(?: the)? )?(?:function|curve|graph|line|parabola)(?: of)?)?\s+(?!at)(.+)|\bd/d([a-z])\s*(?:of\s*)?(.+)", text
-    )  # fmt: skip
-    if match is None:
-        return None
-    body, unknown = _respect(match.group(3) or match.group(5))
-    body, at = _point(body)
-    tree = formula(_right(body))
-    if tree is None or (unknown or match.group(4) or "") not in ("", *names(tree)):
-        return None
-    order = {"second": 2, "third": 3}.get(match.group(1) or "", 3 if match.group(2) else 1)
-    unknowns = [unknown or match.group(4) or (names(tree) or ["x"])[0]]
-    where = [["=", ["name", unknowns[0]], at]] if at is not None else []
-    return {"task": "differentiate", "trees": [tree], "unknowns": unknowns, "order": order, "where": where}
-
-
-def _respect(text: str) -> tuple[str, str | None]:
-    match = re.search(r",?\s*(?:with respect to|w\.?r\.?t\.?|in terms of|by)\s+(?:the variable )?([a-z])\b\.?", text)
-    if match is None:
-        return text, None
-    return text[: match.start()] + text[match.end() :], match.group(1)
-
-
-def _point(text: str) -> tuple[str, Tree | None]:
-    match = re.search(
-        r",?\s*(?:evaluated |and evaluate it )?\b(?:at|when|for|where) (?:the point )?(?:[a-z]\s*=\s*)([-\w./() ]+)$",
-        text,
-    )
-    if match is None:
-        return text, None
-    return text[: match.start()], formula(match.group(1))
-
-
-def _right(text: str) -> str:
-    """The body of "f(x) = x^2" or "y = x^2"."""
-    return re.sub(r"^\s*(?:the function )?(?:[a-z]\s*\([a-z]\)|y)\s*=", "", text)
-
-
-def _integral(text: str) -> Task | None:
-    match = re.search(
-        r"\b(?:integral|anti-?derivative|integrate|integration)(?: of)?(?: the function)?\s+(.+)|∫\s*(.+)|"
-        r"\barea under (?:the (?:curve|graph)(?: of)? )?(.+)", text
-    )  # fmt: skip
-    if match is None:
-        return None
-    body, unknown = _respect(next(group for group in match.groups() if group))
-    bounds = re.search(
-        r",?\s*\b(?:from|between|over)\s+(?:[a-z]\s*=\s*)?(\S+)\s+(?:to|and)\s+(?:[a-z]\s*=\s*)?(\S+?)[.,]?(?=\s+of\s|$)",
-        body,
-    )
-    ends: list[Tree] = []
-    if bounds:
-        body = body[: bounds.start()] + body[bounds.end() :]
-        ends = [end for end in map(formula, bounds.groups()) if end is not None]
-        if len(ends) != 2:
-            return None
-    body, differential = _differential(re.sub(r"^\s*of\s+", "", body))
-    tree = formula(_right(body))
-    if tree is None:
-        return None
-    unknowns = [unknown or differential or (names(tree) or ["x"])[0]]
-    return {"task": "integrate", "trees": [tree], "unknowns": unknowns, "bounds": ends}
-
-
-def _differential(text: str) -> tuple[str, str | None]:
-    match = re.search(r"\s*\bd([a-z])\s*$", text)
-    return (text[: match.start()], match.group(1)) if match else (text, None)
-
-
-def _limit(text: str) -> Task | None:
-    match = re.search(r"\blimit (?:of )?(.+?),? (?:as|when) ([a-z]) (?:approaches|goes to|tends to|->) (\S+)", text)
-    if match is None:
-        return None
-    infinite = match.group(3).startswith("infinit")
-    tree, point = formula(match.group(1)), None if infinite else formula(match.group(3))
-    if tree is None or (point is None and not infinite):
-        return None
-    return {"task": "limit", "trees": [tree], "unknowns": [match.group(2)], "bounds": [point], "infinite": infinite}
 
 
 def _transform(text: str) -> Task | None:
@@ -246,35 +137,6 @@ def _base(text: str) -> Task | None:
     return None
 
 
-def _equations(text: str) -> Task | None:
-    """Solve..., and what is asked where an equation holds."""
-    if not re.search(r"[=<>]|\b(?:equals?|is|gives?|solve|roots?|zeros?|solutions?)\b", text):
-        return None
-    text, unknowns = _for(re.sub(r"\bin terms of [a-z](?: (?:and|,) [a-z])*\b", " ", text))
-    found: list[Tree] = []
-    rest: list[str] = []
-    for clause in _clauses(text):
-        tree = equation(clause) if SIGN.search(clause) or re.search(r"\bequals?\b|\bequal to\b", clause) else None
-        found.append(tree) if tree is not None else rest.append(clause)
-    target = _target(rest, found, text)
-    if target is _UNREAD or not (found or target):
-        return None
-    return _solve(found, unknowns, target)
-
-
-_UNREAD: Any = object()
-
-
-def _for(text: str) -> tuple[str, list[str]]:
-    """Takes "for x and y" out of the text."""
-    match = re.search(r"\bsolve (?:the (?:following )?(?:equation|system|inequality)s?(?: of equations)? )?for ([a-z](?:(?:,| and|, and) [a-z])*)\b(?! ?[-+*/=^(])[\s,:;]*|"
-                      r",?\s+\bfor ([a-z](?:(?:,| and|, and) [a-z])*)\b(?!\s*[-+*/=^(<>])[\s,:;]*", text)  # fmt: skip
-    if match is None:
-        return text, []
-    letters = re.findall(r"\b[a-z]\b", match.group(1) or match.group(2))
-    return text[: match.start()] + " , " + text[match.end() :], letters
-
-
 def _function_value(text: str) -> Task | None:
     """ "Let f(x) = x^2 + 1. What is f(3)?" """
     match = re.search(
@@ -321,98 +183,6 @@ def _comparison(text: str) -> Task | None:
     return {"task": "evaluate", "trees": [[kind, *trees]], "unknowns": []}
 
 
-def _clauses(text: str) -> list[str]:
-    text = re.sub(r"\b(?:the )?(?:system|equations?|simultaneous equations|inequality|roots?|zeros?|solutions?|solution set)(?: of)?(?: the)?(?: (?:following )?(?:equations?|quadratic|function|polynomial))*\s*:?", " ", text)  # fmt: skip
-    parts = re.split(
-        r"[;,?]|\.\s|\bgiven that\b|\bgiven\b|\bsuch that\b|\bso that\b|\bsuppose(?: that)?\b|\bassum(?:e|ing)(?: that)?\b|\blet\b|\bif\b|\bwhen\b|\bwhere\b|\bthen\b|"
-        r"\bfor which\b|\bthat satisf(?:y|ies)\b|\bsatisf(?:y|ies|ying)\b|\bwhat\b|\bfind\b|\band(?=[^,;]*[=<>])|(?<=\d) and(?= \d*[a-z]\b)|\bfor(?= [a-z] ?=)|\bat(?= [a-z] ?=)|\bwith(?= [a-z] ?=)|\bby\b", text
-    )  # fmt: skip
-    return [part.strip() for part in parts if part.strip(" .:")]
-
-
-NOISE = re.compile(
-    r"^(?:we|you|i|know|have|the|is|are|value|values|of|for|solve|compute|calculate|find|determine|please|all|real|number|numbers|both|x|y|z|and|equation|this|does|must|be|equal|to|it|using|algebra|possible|integer|variable|unknown|s|quadratic|linear|simultaneously|system|be|can|following|that|in|a|get|answer|evaluate|simultaneous|step|true|makes|us|me|how|much|positive|solutions|here|,|:|\.)$"
-)
-
-
-def _target(rest: list[str], found: list[Tree], text: str) -> Any:
-    """What is asked for: an expression, None for the unknowns themselves, or _UNREAD."""
-    unknown = {name for tree in found for name in names(tree)}
-    wanted = [tree for clause in rest if (tree := _asked(clause, unknown)) is not None]
-    unread = [clause for clause in rest if _asked(clause, unknown) is None and not _noise(clause)]
-    if unread or len(wanted) > 2:
-        return _UNREAD
-    if not found and wanted:
-        solving = re.search(r"\b(?:solve|roots?|zeros?)\b", text) and names(wanted[0])
-        return ["=", wanted[0], ["num", "0"]] if solving else _UNREAD
-    return wanted[0] if len(wanted) == 1 else ["list", *wanted] if wanted else None
-
-
-def _asked(clause: str, unknown: set[str]) -> Tree | None:
-    clause = re.sub(r"^(?:is|are|does|the|values? of|value of|number)\s+", "", clause)
-    tree = formula(clause)
-    return tree if tree is not None and (set(names(tree)) <= unknown or not unknown) else None
-
-
-def _noise(clause: str) -> bool:
-    return all(NOISE.match(word) for word in clause.split())
-
-
-def _solve(found: list[Tree], unknowns: list[str], target: Any) -> Task | None:
-    task: Task = {"task": "solve", "trees": found, "unknowns": unknowns}
-    if target is not None and target[0] == "=":
-        return {**task, "trees": [target]}
-    if target is not None and target[0] == "list":
-        return (
-            {**task, "unknowns": [tree[1] for tree in target[1:]]} if all(t[0] == "name" for t in target[1:]) else None
-        )
-    if target is not None and target[0] == "name":
-        extra = [] if len(found) > 1 or not unknowns else unknowns
-        return {**task, "unknowns": extra, "target": target} if len(found) > 1 else {**task, "unknowns": [target[1]]}
-    if not any(names(tree) for tree in found):
-        return {"task": "compare", "trees": found, "unknowns": []} if len(found) == 1 and target is None else None
-    return {**task, "target": target} if target is not None else task
-
-
-def _riddle(text: str) -> Task | None:
-    """ "Three times a number minus 4 is 11." """
-    if not re.search(
-        r"\b(?:a|the|some|certain|my|this|that|what|which|unknown) (?:certain |secret |unknown |same )?number\b|\bnumber\b",
-        text,
-    ):
-        return None
-    text = re.sub(r"\b(?:two|2) numbers\b", " n and m ", text)
-    pair = " n and m " in text
-    text = re.sub(r"\btheir (sum|difference|product)\b", r"\1 of n and m", text)
-    text = re.sub(
-        r"\b(?:i(?:'m| am) thinking of|i think of|think of|there is|consider|let's call|suppose) (?:a|some) (?:certain )?number\b[,.]?",
-        " ",
-        text,
-    )
-    text = re.sub(
-        r"\b(?:a|the|some|this|that|my|what|which)(?: certain| secret| unknown| same| original)? number\b", " n ", text
-    )
-    equations = []
-    for clause in re.split(
-        r"\.\s|[;,?]|\bwhat (?:is|are|was)\b|\bfind\b|\band(?= (?:sum|difference|product|the sum|the difference|the product|twice|[\d.]+ times))|\bif\b|\bthen\b|\bsuch that\b",
-        text,
-    ):
-        tree = equation(clause.replace("difference of n and m", "(n - m)"))
-        if tree is not None:
-            equations.append(tree)
-        elif not _riddle_noise(clause):
-            return None
-    if not equations or {name for tree in equations for name in names(tree)} != ({"n", "m"} if pair else {"n"}):
-        return None
-    return {"task": "solve", "trees": equations, "unknowns": ["n", "m"] if pair else ["n"], "nameless": True}
-
-
-def _riddle_noise(clause: str) -> bool:
-    return all(
-        NOISE.match(word) or word in ("n", "m", "two", "original", "was", "my", "they") for word in clause.split()
-    )
-
-
 def _evaluate(text: str) -> Task | None:
     tree = formula(text)
     if tree is None or tree[0] in ("num", "name", "constant"):
@@ -423,19 +193,6 @@ def _evaluate(text: str) -> Task | None:
 
 
 READERS: tuple[Callable[[str], Task | None], ...] = (
-    *(
-        _calculus,
-        _integral,
-        _limit,
-        _transform,
-        _prime,
-        _percentage,
-        _base,
-        _clock,
-        _comparison,
-        _function_value,
-        _equations,
-        _riddle,
-        _evaluate,
-    ),
+    *(derivative, integral, limit, _transform, _prime, _percentage, _base, _clock, _comparison, _function_value),
+    *(equations, riddle, _evaluate),
 )

@@ -15,8 +15,10 @@ from experts.formula import FormulaError, Tree, names, numbers, operators, parse
 from experts.function import Reply, left
 from experts.helper import Bill, formulate, plain_text
 from experts.logic_classes import syllogism
-from experts.logic_numbers import number_claim, number_puzzle
-from experts.logic_puzzles import assignment, liars, ordering
+from experts.logic_liars import liars
+from experts.logic_number_puzzles import number_puzzle
+from experts.logic_numbers import number_claim
+from experts.logic_puzzles import assignment, ordering
 from experts.logic_reader import Task, argument, formal
 from experts.sandbox import MEBIBYTE, Limits, Sandbox
 

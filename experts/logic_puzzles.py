@@ -1,9 +1,10 @@
-"""Reads puzzles about people in plain English: who is tallest, who finished first, whose car is green, who lies."""
+"""Reads puzzles about people in plain English: who is tallest, who finished first, whose car is green."""
 # ruff: noqa: E501 a pattern reads best whole
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
@@ -144,7 +145,7 @@ def _asked_order(sentence: str, names: list[str], axes: set[str]) -> dict[str, A
         word = placed.group(1) if placed else ORDINALS[len(names) // 2]
         goal = _place("first" if word in ("won", "winner") else word, len(names))
         axes.add("place")
-        return _choice(names, lambda name: ["=", ["name", name], goal])
+        return choice(names, lambda name: ["=", ["name", name], goal])
     claim = re.sub(
         r"^(?:.*?\b)?(?:[Ii]s|[Dd]oes it follow that|[Cc]an we conclude that|[Ww]as|[Dd]id|[Mm]ust) ", "", text
     )
@@ -162,14 +163,15 @@ def _ranked(names: list[str], sign: str, above: int) -> dict[str, Any]:
         return ["or", *(["and", *(_beats(name, other, sign, other in better) for other in others)]
                         for better in combinations(others, above))]  # fmt: skip
 
-    return _choice(names, claim)
+    return choice(names, claim)
 
 
 def _beats(name: str, other: str, sign: str, other_is_better: bool) -> Tree:
     return [sign, ["name", other], ["name", name]] if other_is_better else [sign, ["name", name], ["name", other]]
 
 
-def _choice(names: list[str], claim: Any) -> dict[str, Any]:
+def choice(names: list[str], claim: Callable[[str], Tree]) -> dict[str, Any]:
+    """Which of the people a claim is true of."""
     return {"kind": "choose", "candidates": [[name, claim(name)] for name in names]}
 
 
@@ -237,78 +239,7 @@ def _asked_thing(sentence: str, names: list[str], things: list[str]) -> dict[str
         }
     if len(what) == 1 and not who:
         goal: Tree = ["num", str(things.index(what[0]) + 1)]
-        return _choice(names, lambda name: ["=", ["name", name], goal])
+        return choice(names, lambda name: ["=", ["name", name], goal])
     if len(what) == 1 and len(who) == 1:
         return {"kind": "entails", "claim": ["=", ["name", who[0]], ["num", str(things.index(what[0]) + 1)]]}
     return None
-
-
-def liars(text: str, sentences: list[str]) -> Task | None:
-    """Knights always tell the truth, knaves always lie: "A says: B is a knave." """
-    if not re.search(r"\b[Kk]nave|\b[Ll]iars?\b", text):
-        return None
-    names = [
-        name
-        for name in people(re.sub(r"\bI\b", "", text)) + re.findall(r"\b[A-Z]\b(?= (?:says|said|claims|is|and))", text)
-    ]
-    names = [name for name in dict.fromkeys(names) if name != "I"]
-    premises: list[Tree] = []
-    asked: dict[str, Any] | None = None
-    for sentence in sentences:
-        said = re.search(
-            rf"\b({'|'.join(names) or '-'}) (?:says|said|claims|states|tells you)(?: that)?[:,]? ['\"“]?(.+?)['\"”]?$",
-            sentence.strip(" .?"),
-        )
-        if said:
-            statement = _says(said.group(2).strip(" .'\""), said.group(1), names)
-            if statement is None:
-                return None
-            premises.append(["iff", ["name", said.group(1)], statement])
-        elif sentence.endswith("?"):
-            asked = _asked_liar(sentence, names)
-    if asked is None or not premises:
-        return None
-    return {**asked, "premises": premises, "legend": {name: f"{name} tells the truth" for name in names}}
-
-
-def _says(text: str, speaker: str, names: list[str]) -> Tree | None:
-    one, truth = "|".join([*names, "I"]), "knight|truth-?teller"
-    kind = rf"(?:an? )?(not an? )?({truth}|knave|liar)s?"
-    match = re.fullmatch(rf"({one}) (?:is|am) {kind}", text)
-    if match:
-        return _kind(match.group(1), match.group(2), match.group(3), speaker)
-    match = re.fullmatch(
-        rf"(?:({one}) and ({one})|[Ww]e)(?: are)?(?: both)? {kind}|[Bb]oth (?:of us )?are {kind}",
-        text.replace("are both", "are"),
-    )
-    pair = [match.group(1), match.group(2)] if match and match.group(1) else names
-    if match and len(pair) == 2:
-        words = [group for group in match.groups()[2:] if group]
-        return ["and", *(_kind(name or "", None, words[-1], speaker) for name in pair)]
-    match = re.fullmatch(rf"[Aa]t least one of us is {kind}", text)
-    if match:
-        return ["or", *(_kind(name, match.group(1), match.group(2), speaker) for name in names)]
-    match = re.fullmatch(rf"(?:({one}) and ({one})|[Ww]e) are (?:of )?(?:the )?(same|different)(?: \w+)*", text)
-    if match and len(pair := [match.group(1), match.group(2)] if match.group(1) else names) == 2:
-        left, right = (["name", speaker if name == "I" else name] for name in pair)
-        return ["iff" if match.group(3) == "same" else "xor", left, right]
-    return None
-
-
-def _kind(name: str, negated: str | None, kind: str, speaker: str) -> Tree:
-    tree: Tree = ["name", speaker if name == "I" else name]
-    return ["not", tree] if (kind in ("knave", "liar")) != bool(negated) else tree
-
-
-def _asked_liar(sentence: str, names: list[str]) -> dict[str, Any] | None:
-    match = re.search(rf"\b[Ii]s ({'|'.join(names)}) an? (knight|truth-?teller|knave|liar)\b(?: or an? \w+)?", sentence)
-    if match and " or " not in match.group():
-        return {"kind": "entails", "claim": _kind(match.group(1), None, match.group(2), "")}
-    one = re.search(rf"\b[Ww]hat is ({'|'.join(names)})\b", sentence) or match
-    if one:
-        return {
-            "kind": "choose",
-            "candidates": [["knight", ["name", one.group(1)]], ["knave", ["not", ["name", one.group(1)]]]],
-        }
-    who = re.search(r"\b[Ww]ho is (?:the |an? )?(?:only )?(knight|truth-?teller|knave|liar)\b", sentence)
-    return _choice(names, lambda name: _kind(name, None, who.group(1), "")) if who else None
