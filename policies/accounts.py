@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from policies.book import Account, Book, Hold, Key, Moves, Operation, Order, Refused
+from policies.book import Account, Book, Hold, Key, Moves, Operation, Order, Refused, Reservation
 from policies.clock import SteadyClock
 from policies.limits import Charge, Limit, Rate, Scopes, charges
 from policies.store_sqlite import SQLiteStore
@@ -50,6 +50,10 @@ class Store(Protocol):
         """The accounts of periods that began at `since` or later, and of those that never end."""
         ...
 
+    async def reservations(self) -> list[Reservation]:
+        """All reservations, for an audit."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -80,12 +84,19 @@ class Accounts:
         self._sweeper: asyncio.Task[None] | None = None
 
     @classmethod
-    def open(cls, path: Path, limits: Sequence[Limit] = (), rates: Sequence[Rate] = (), **about: Any) -> Accounts:
-        """Accounts in a SQLite file; `about`: clock, alarm. Raises SetupError."""
-        return cls(SQLiteStore(path), limits, rates, **about)
+    def open(
+        cls, where: str | Path, limits: Sequence[Limit] = (), rates: Sequence[Rate] = (), **about: Any
+    ) -> Accounts:
+        """Accounts in a SQLite file or at a PostgreSQL server's URL; `about`: clock, alarm. Raises SetupError."""
+        if str(where).startswith(("postgresql://", "postgres://")):
+            from policies.store_postgres import PostgresStore
+
+            return cls(PostgresStore(str(where)), limits, rates, **about)
+        return cls(SQLiteStore(Path(where)), limits, rates, **about)
 
     async def start(self) -> None:
-        """Learns what was spent, and sweeps from now on. Raises StoreUnavailable."""
+        """Learns what was spent, proves that the store can write, and sweeps from now on. Raises StoreUnavailable."""
+        await self._submit(Operation("", lambda book: None))
         await self.refresh()
         self._sweeper = asyncio.create_task(self._keep_sweeping())
 
@@ -120,7 +131,7 @@ class Accounts:
         try:
             granted: Hold | Refused = await self._answer(future)
         except (asyncio.CancelledError, StoreUnavailable):
-            future.add_done_callback(self._give_back)
+            future.add_done_callback(partial(self._give_back, name))
             raise
         return granted
 
@@ -183,13 +194,12 @@ class Accounts:
         self._taken.update(seen)
         return result
 
-    def _give_back(self, future: asyncio.Future[Any]) -> None:
-        """Settles at nothing what was granted after its caller had gone: nobody was asked."""
-        if future.cancelled() or future.exception() is not None:
-            return
-        granted, _ = future.result()
-        if isinstance(granted, Hold):
-            self._submit(Operation(granted.id, lambda book: book.settle(granted.id, 0, 0)))
+    def _give_back(self, name: str, future: asyncio.Future[Any]) -> None:
+        """Settles at nothing what was granted, or may have been, after its caller had gone: nobody was asked."""
+        granted = None if future.exception() else future.result()[0]
+        if future.exception() or isinstance(granted, Hold):
+            free = Operation(name, lambda book: book.settle(name, 0, 0))
+            self._submit(free).add_done_callback(partial(self._ended, free))
 
     async def _end(self, operation: Operation) -> bool:
         future = self._submit(operation)

@@ -46,6 +46,11 @@ class SQLiteStore:
         query = f"SELECT {ACCOUNT} FROM accounts WHERE start >= ? OR start = 0"  # noqa: S608 - our own names
         return [Account(*row) for row in await asyncio.to_thread(self._read, query, since)]
 
+    async def reservations(self) -> list[Reservation]:
+        """All reservations, for an audit."""
+        rows = await asyncio.to_thread(self._read, f"SELECT {RESERVATION} FROM reservations")  # noqa: S608 - our own names
+        return [Reservation(*(*row[:-1], _pairs(row[-1]))) for row in rows]
+
     async def close(self) -> None:
         """Ends after all that is queued is durable."""
         await self._writer.close()
