@@ -1,11 +1,13 @@
 """Network code of this room is tested under both event loops: asyncio's own, and the uvloop that serves."""
 
 import asyncio
+import importlib.util
 from collections.abc import Callable, Mapping
 
 import pytest
 import uvloop
 
+collect_ignore = [] if importlib.util.find_spec("litellm") else ["test_litellm_served.py"]
 BOTH_LOOPS = ("test_http1", "test_openai")
 
 
