@@ -54,7 +54,7 @@ class App:
         try:
             await asgi.serve(guarded, scope, receive, reply, cap)
         finally:
-            self.door.metrics.requests(route, str(reply.status)).inc()
+            self.door.metrics.requests[route, str(reply.status)] += 1
 
     async def lifespan(self, receive: asgi.Receive, send: asgi.Send) -> None:
         """The server starts and stops what the door needs elsewhere; here is only the protocol's answer."""

@@ -8,11 +8,13 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from experts.base import SetupError
 from gateway.errors import APIError
 
 PREFIX = "lyc-"
+SCHEME = b"bearer "
 
 
 def digest(secret: str) -> bytes:
@@ -20,21 +22,30 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
+class Kept(NamedTuple):
+    """A key as it is known here."""
+
+    name: str
+    digest: bytes
+
+
+NOBODY = Kept("", bytes(32))
+
+
 class Keys:
     """The keys of the configuration, by name."""
 
     def __init__(self, digests: Mapping[str, bytes]) -> None:
-        self.names = {value: name for name, value in digests.items()}
+        self.kept = {value: Kept(name, value) for name, value in digests.items()}
 
     def name(self, headers: Mapping[bytes, bytes]) -> str:
         """The name of the key that a call carries. Raises APIError 401 with one message for every cause."""
-        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
-        presented = hashlib.sha256(secret.strip()).digest()
-        found = self.names.get(presented, "")
-        known = next((value for value, name in self.names.items() if name == found), bytes(32))
-        if not hmac.compare_digest(known, presented) or scheme.lower() != b"bearer":
+        header = headers.get(b"authorization", b"")
+        presented = hashlib.sha256(header[len(SCHEME) :]).digest()
+        kept = self.kept.get(presented, NOBODY)
+        if not hmac.compare_digest(kept.digest, presented) or header[: len(SCHEME)].lower() != SCHEME:
             raise APIError("invalid_api_key", headers={"www-authenticate": "Bearer"})
-        return found
+        return kept.name
 
 
 def from_table(table: Mapping[str, Mapping[str, str]]) -> Keys:

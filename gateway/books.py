@@ -49,16 +49,17 @@ class Books:
 
     def count(self, outcome: Outcome, kind: str) -> None:
         """Adds an outcome to the metrics."""
-        name = outcome.expert
-        self.metrics.outcomes(name, kind).inc()
-        self.metrics.seconds(name).observe(outcome.timing.total)
-        if outcome.cost is not None:
-            self.metrics.spend(name).inc(outcome.cost)
+        name, metrics = outcome.expert, self.metrics
+        metrics.outcomes[name, kind] += 1
+        metrics.seconds.observe(name, outcome.timing.total)
+        if outcome.cost:
+            metrics.spend[name,] += outcome.cost
         if outcome.timing.first is not None:
-            self.metrics.first(name).observe(outcome.timing.first)
-        if isinstance(outcome, Answer) and outcome.usage is not None:
-            self.metrics.tokens(name, "prompt").inc(outcome.usage.prompt_tokens or 0)
-            self.metrics.tokens(name, "completion").inc(outcome.usage.completion_tokens or 0)
+            metrics.first.observe(name, outcome.timing.first)
+        usage = outcome.usage if isinstance(outcome, Answer) else None
+        if usage is not None:
+            metrics.tokens[name, "prompt"] += usage.prompt_tokens or 0
+            metrics.tokens[name, "completion"] += usage.completion_tokens or 0
 
     async def explain(self, decision: str, key: str) -> dict[str, Any] | None:
         """The story of a decision, if it is this key's."""

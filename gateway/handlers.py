@@ -20,7 +20,7 @@ from gateway.run import Result, run
 from gateway.school import School
 from gateway.turn import Turn
 from policies.base import Accept, Ask, Policy, State
-from policies.pick import Only, Utility
+from policies.pick import Only, dialled, instead
 
 AUTO = "auto"
 
@@ -120,8 +120,8 @@ class Door:
         if model in self.school.policies:
             return model, self.school.policies[model]
         if model in self.school.experts:
-            return "only", Only(model)
-        return "auto:", Utility(usd_per_quality=_dial(model))
+            return "only", instead(self.school.policy, Only(model))
+        return "auto:", dialled(self.school.policy, _dial(model))
 
     async def plain(self, request: Request, result: Result, reply: Reply) -> None:
         """One JSON body."""

@@ -43,7 +43,7 @@ class Life:
         self.step += 1
         if self.step >= len(self.catalog) + SPARE_STEPS:
             raise refusal("exhausted", self.last_error())
-        estimates = self.school.router.estimate(self.request, self.catalog, self.outcomes)
+        estimates = self.school.estimates(self.request, self.catalog, self.outcomes)
         state = State(self.request, estimates, self.outcomes, self.school.books.allowance(), self.school.draw())
         decision = self.policy.decide(state)
         self.recorded = self.school.books.decided(self, state, decision)

@@ -181,7 +181,7 @@ class Connection(asyncio.Protocol):
         task.add_done_callback(self.tasks.discard)
 
     def over(self, turn: Turn) -> None:
-        self.door.metrics.requests(turn.route, str(turn.status)).inc()
+        self.door.metrics.requests[turn.route, str(turn.status)] += 1
         self.turn = turn.gone = None
         if self.waiting:
             self.transport.resume_reading()

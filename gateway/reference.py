@@ -108,9 +108,8 @@ def errors() -> Iterable[Sequence[str]]:
 
 def metrics() -> Iterable[Sequence[str]]:
     """Every metric with its labels."""
-    for collector in Metrics().registry._collector_to_names:
-        about: Any = collector
-        yield f"`{about._name}`", ", ".join(about._labelnames), about._documentation
+    for metric in Metrics().every:
+        yield f"`{metric.name}`", ", ".join(metric.labels), metric.about
 
 
 def keys(kind: Any) -> Iterable[Sequence[str]]:

@@ -6,39 +6,41 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from experts.base import Expert, Request
-from experts.catalog import Catalog
+from experts.base import Expert, Outcome, Request
+from experts.catalog import Catalog, least_tokens
 from policies.base import Policy
-from routers.base import Encoder, Router
+from routers.base import Encoder, Estimates, Router
 
 if TYPE_CHECKING:
     from gateway.books import Books
 
 
-class Vectors:
-    """The embeddings of the prompts seen last, at most `most`; the oldest makes room."""
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Value]):
+    """The values of the keys seen last, at most `most`; the oldest makes room."""
 
     def __init__(self, most: int = 4096) -> None:
         self.most = most
-        self.known: dict[bytes, Any] = {}
+        self.known: dict[Hashable, Value] = {}
+        self.get = self.known.get
 
-    def get(self, prompt: str) -> Any:
-        """The vector of a prompt, or None."""
-        return self.known.get(_digest(prompt))
-
-    def put(self, prompt: str, vector: Any) -> None:
-        """Keeps a vector."""
+    def put(self, key: Hashable, value: Value) -> Value:
+        """Keeps a value."""
         if len(self.known) >= self.most:
             del self.known[next(iter(self.known))]
-        self.known[_digest(prompt)] = vector
+        self.known[key] = value
+        return value
 
 
-def _digest(prompt: str) -> bytes:
+def digest(prompt: str) -> bytes:
+    """The name of a prompt in the caches, which hold no prompt."""
     return hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
@@ -53,7 +55,9 @@ class School:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     encoder: Encoder | None = None
     clock: Callable[[], float] = time.monotonic
-    vectors: Vectors = field(default_factory=Vectors)
+    vectors: Recent[Any] = field(default_factory=Recent)
+    known: Recent[Estimates] = field(default_factory=Recent)
+    """First estimates: a router is pure, so the same prompt, length and experts give the same ones."""
     encoding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "encoder"))
     """Encoders are not for several threads at once."""
     draw: Callable[[], float] = field(default_factory=lambda: random.Random().random)
@@ -68,7 +72,7 @@ class School:
         """The request as the router wants it, if that needs no waiting: nobody reads vectors, or this one is known."""
         if self.encoder is None or request.embedding is not None or request.model in self.experts:
             return request
-        vector = self.vectors.get(request.prompt)
+        vector = self.vectors.get(digest(request.prompt))
         return None if vector is None else replace(request, embedding=vector)
 
     async def embedded(self, request: Request) -> Request:
@@ -78,8 +82,16 @@ class School:
             return known or request
         loop = asyncio.get_running_loop()
         vectors = await loop.run_in_executor(self.encoding, self.encoder.encode, [request.prompt])
-        self.vectors.put(request.prompt, vectors[0])
+        self.vectors.put(digest(request.prompt), vectors[0])
         return replace(request, embedding=vectors[0])
+
+    def estimates(self, request: Request, catalog: Catalog, outcomes: Sequence[Outcome]) -> Estimates:
+        """What the router expects of each expert."""
+        if outcomes:
+            return self.router.estimate(request, catalog, outcomes)
+        key = (digest(request.prompt), least_tokens(request), *catalog)
+        known = self.known.get(key)
+        return known or self.known.put(key, self.router.estimate(request, catalog, ()))
 
     async def start(self) -> None:
         """Starts every expert that has something to start, side by side."""

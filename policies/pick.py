@@ -122,3 +122,9 @@ def dialled(policy: Policy, usd_per_quality: float) -> Policy:
     if "inner" in names:
         return replace(policy, inner=dialled(getattr(policy, "inner"), usd_per_quality))  # noqa: B009 - any wrapper
     return replace(policy, usd_per_quality=usd_per_quality) if "usd_per_quality" in names else policy
+
+
+def instead(policy: Policy, inner: Policy) -> Policy:
+    """`inner` inside whatever wraps the policy: a budget holds for a chosen expert as well."""
+    wraps = is_dataclass(policy) and any(field.name == "inner" for field in fields(policy))
+    return replace(policy, inner=instead(getattr(policy, "inner"), inner)) if wraps else inner  # type: ignore[type-var] # noqa: B009 - any wrapper
