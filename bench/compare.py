@@ -89,9 +89,10 @@ def resampled(
 
 
 def measure(means: Means, against: Baselines) -> dict[str, float]:
-    """The figures of one resample."""
+    """The figures of one resample. The single experts that are feasible beside the router are the zero router's."""
     best_cost, best_score = float(means.single_cost[against.best]), float(means.single_score[against.best])
-    hull = metrics.hull(_joined(means.cost, means.single_cost), _joined(means.score, means.single_score))
+    cost, score = means.single_cost[against.zero], means.single_score[against.zero]
+    hull = metrics.hull(_joined(means.cost, cost), _joined(means.score, score))
     low, high = float(means.single_cost.min()), float(means.single_cost.max())
     own = metrics.hull(means.cost, means.score)
     return {

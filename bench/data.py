@@ -163,10 +163,8 @@ def _array(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], width: int) -
 
 
 def _prompt(row: Mapping[str, Any]) -> str:
-    """What a router sees: the question without worked examples, and the names of the tools that came with it."""
-    tools = ", ".join(str(tool["name"]) for tool in row.get("tools") or ())
-    question = str(row.get("question_only") or row["prompt"])
-    return f"{question}\ntools: {tools}" if tools else question
+    """What a router is shown of a live request: the last human turn, here the question without worked examples."""
+    return str(row.get("question_only") or row["prompt"])
 
 
 def _pool(train: Outcomes) -> list[str]:

@@ -32,7 +32,7 @@ def place(tmp_path):
         "test": [
             line("b0", "h0", [1.0, 0.0, None], question_only="only this?"),
             line("b1", "h1", [0.0, None, 1.0]),
-            line("b2", "h2", [0.0, 1.0, 1.0], tools=[{"name": "add"}, {"name": "sub"}]),
+            line("b2", "h2", [0.0, 1.0, 1.0]),
         ],
     }
     for split, rows in parts.items():
@@ -48,8 +48,8 @@ def test_a_shared_set_keeps_experts_that_answered_and_prompts_that_all_answered(
     assert found.test.cost[0].tolist() == [1000.0, 2000.0]
 
 
-def test_a_router_sees_the_question_and_the_names_of_its_tools(place):
-    assert data.load("sums", place).test.prompts == ("only this?", "worked example\nb2?\ntools: add, sub")
+def test_a_router_sees_the_question_without_its_worked_examples(place):
+    assert data.load("sums", place).test.prompts == ("only this?", "worked example\nb2?")
 
 
 def test_an_unknown_set_names_those_that_are_there(place):

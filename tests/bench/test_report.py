@@ -89,16 +89,18 @@ class Reader(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fetched, self.open, self.tags = [], [], []
+        self.fetched: list[str] = []
+        self.open: list[str] = []
+        self.tags: list[str] = []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         values = dict(attrs)
-        self.fetched += [values[name] for name in ("src", "href", "xlink:href") if values.get(name)]
+        self.fetched += [url for name in ("src", "href", "xlink:href") if (url := values.get(name))]
         if tag not in ("meta", "link", "br"):
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
         if tag not in ("meta", "link", "br"):
             self.open.pop()

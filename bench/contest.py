@@ -1,0 +1,191 @@
+"""One data set, every router: fitted on train, scored on test, each beside the trivial policies and the oracle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from bench import calibration, compare, frontier, pairs, statistics
+from bench.compare import Compared
+from bench.data import DataSet
+from bench.frontier import Baselines, Points, Predictions
+from bench.replay import cards
+from bench.statistics import Interval
+from experts.base import Request
+from routers.base import Router
+from routers.fit import train
+from routers.outcomes import Outcomes
+from routers.simple import Random
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Vectors = NDArray[np.float32]
+
+TIMED = 200
+"""Requests for which the time of a decision is taken."""
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row: a router, or one of those it is measured against (`kind` is `router`, `trivial` or `bound`)."""
+
+    name: str
+    kind: str
+    compared: Compared
+    ece: float = NAN
+    """Mean over experts."""
+    ece_gap: float = NAN
+    """Of the predicted gap between the chosen expert and the best single one."""
+    collapse: float = NAN
+    used: float = NAN
+    """Bits: the entropy of the experts chosen at the highest price of quality."""
+    fit_seconds: float = NAN
+    estimate_micros: float = NAN
+    pair: Mapping[str, Interval] = field(default_factory=dict)
+    """`apgr`, `cpt50` and `cpt80`, if there are two experts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """All rows of one data set."""
+
+    data: DataSet
+    against: Baselines
+    entries: tuple[Entry, ...]
+
+    def routers(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.kind == "router"]
+
+
+def baselines(data: DataSet, against: Baselines, repetitions: int) -> list[Entry]:
+    """Best single expert, a random one, zero router and oracle: always in the table."""
+    test, best = data.test, against.best
+    single = Points(f"best single: {test.experts[best]}", test.score[:, [best]], test.cost[:, [best]], ("",))
+    zero = Points("zero router", test.score[:, against.zero], test.cost[:, against.zero], ("",) * len(against.zero))
+    rows = [
+        ("trivial", frontier.random(test)),
+        ("trivial", single),
+        ("trivial", zero),
+        ("bound", frontier.oracle(test)),
+    ]
+    return [Entry(points.name, kind, compare.compare(points, against, 0, repetitions)) for kind, points in rows]
+
+
+def by_chance(data: DataSet, against: Baselines, repetitions: int) -> Entry:
+    """A router whose estimates are noise: what the others must leave behind."""
+    guessed = frontier.predict(Random(), data.test)
+    known = Predictions(guessed.quality, guessed.std, guessed.cost * 0.0 + data.test.cost.mean(axis=0))
+    points = frontier.sweep("noise", known, data.test)
+    return measured("noise", "trivial", known, points, against, repetitions)
+
+
+def entry(
+    name: str, use: str, data: DataSet, vectors: tuple[Vectors, Vectors], against: Baselines, repetitions: int
+) -> Entry:
+    """Fits the head `use` on train and scores it on test; `vectors` are those of train and test."""
+    began = time.perf_counter()
+    router = train(data.train, vectors[0], use)
+    seconds = time.perf_counter() - began
+    known = frontier.predict(router, data.test, vectors[1])
+    points = frontier.sweep(name, known, data.test)
+    made = measured(name, "router", known, points, against, repetitions)
+    return replace(made, fit_seconds=seconds, estimate_micros=micros(router, data.test, vectors[1]))
+
+
+def measured(name: str, kind: str, known: Predictions, points: Points, against: Baselines, repetitions: int) -> Entry:
+    """Everything but times."""
+    test, choice = against.test, frontier.choose(known, 1e18)
+    return Entry(
+        name,
+        kind,
+        compare.compare(points, against, 0, repetitions),
+        ece=sum(calibration.ece(*columns) for columns in zip(known.quality.T, test.score.T, strict=True))
+        / len(test.experts),
+        ece_gap=gap(known, choice, against),
+        collapse=pairs.collapse(choice, test.score, test.cost),
+        used=pairs.entropy(pairs.shares(choice, len(test.experts))),
+        pair=pair(known, against, repetitions) if len(test.experts) == 2 else {},
+    )
+
+
+LEAST_GAPS = 60
+
+
+def gap(known: Predictions, choice: NDArray[np.int64], against: Baselines) -> float:
+    """ECE of the predicted gap between the chosen and the best single expert, where they differ; NaN if seldom."""
+    from bench.metrics import taken
+
+    rows = choice != against.best
+    if rows.sum() < LEAST_GAPS:
+        return NAN
+    predicted = taken(known.quality, choice) - known.quality[:, against.best]
+    observed = taken(against.test.score, choice) - against.test.score[:, against.best]
+    return calibration.ece(predicted[rows], observed[rows])
+
+
+SHARES = 100
+
+
+def pair(known: Predictions, against: Baselines, repetitions: int) -> dict[str, Interval]:
+    """RouteLLM's figures for a weak and a strong expert: the score of a prompt is the quality it would gain."""
+    import numpy as np
+
+    strong, test = against.best, against.test
+    weak = 1 - strong
+    order = np.argsort(-(known.quality[:, strong] - known.quality[:, weak]), kind="stable")
+    place = np.empty(len(order))
+    place[order] = np.arange(len(order))
+    edges = np.rint(np.linspace(0, len(order), SHARES + 1))
+    goes = place[:, None] < edges
+    score = np.where(goes, test.score[:, [strong]], test.score[:, [weak]])
+    columns = np.concatenate([score, goes.astype(np.float64)], axis=1)
+    means = statistics.resampled_means(columns, test.groups, 0, repetitions)
+    whole = pair_figures(columns.mean(axis=0))
+    low, high = np.quantile([pair_figures(row) for row in means], (0.025, 0.975), axis=0)
+    names = ("apgr", "cpt50", "cpt80")
+    return {
+        name: Interval(value, float(start), float(end), len(order))
+        for name, value, start, end in zip(names, whole, low, high, strict=True)
+    }
+
+
+def pair_figures(means: Array) -> list[float]:
+    """APGR, CPT50 and CPT80 of mean scores at rising shares of strong calls, then those shares."""
+    import numpy as np
+
+    score, share = np.split(means, 2)
+    weak, strong = score[0], score[-1]
+    tenths = slice(None, None, SHARES // 10)
+    area = float(np.trapezoid(score[tenths], share[tenths]))
+    rising = np.maximum.accumulate(score)
+    calls = [float(share[np.argmax(rising >= weak + p * (strong - weak) - 1e-12)]) for p in (0.5, 0.8)]
+    return [(area - weak) / (strong - weak), *calls]
+
+
+def micros(router: Router, test: Outcomes, vectors: Vectors) -> float:
+    """The median microseconds of one estimate, the vector given."""
+    import numpy as np
+
+    catalog = cards(test)
+    requests = [
+        Request(({"role": "user", "content": prompt},), embedding=vector)
+        for prompt, vector in zip(test.prompts[:TIMED], vectors[:TIMED], strict=True)
+    ]
+    times = []
+    for request in requests:
+        began = time.perf_counter()
+        router.estimate(request, catalog, ())
+        times.append(time.perf_counter() - began)
+    return float(np.median(times)) * 1e6
+
+
+def select(contest: Contest, most: int = 3) -> Sequence[Entry]:
+    """The routers that are drawn with their bands: the highest above the zero router."""
+    return sorted(contest.routers(), key=lambda each: -each.compared.figures["over_zero"].value)[:most]

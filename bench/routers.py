@@ -1,0 +1,223 @@
+"""`lyceum bench routers`: every router on every data set, beside best single expert, zero router and oracle."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bench import contest, data, draw, frontier, page, standing
+from bench.compare import FIGURES
+from bench.contest import Contest, Entry
+from bench.data import DataSet
+from bench.heads import heads
+from bench.page import Cell
+from bench.statistics import Interval
+from bench.vectors import vectors
+from experts.base import SetupError
+from experts.build import build
+from routers.base import Encoder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+HELP = "every router on every data set, beside best single expert, zero router and oracle, with intervals"
+EXAMPLE = "lyceum bench routers --data mmlu_pro --data zeroeval"
+
+SHOWN = ("best", "over_single", "same_cost", "over_zero", "aiq", "qnc")
+"""The figures of the table in the terminal; the page and the JSON have all."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which data, which routers, where to."""
+    parser.add_argument("--data", action="append", metavar="NAME", help="a data set; may be repeated; default: all")
+    parser.add_argument("--folder", type=Path, help=f"shared data sets; default: ${data.VARIABLE}, else {data.SHARED}")
+    parser.add_argument("--router", action="append", metavar="NAME", help="a router; may be repeated; default: all")
+    parser.add_argument("--encoder", default="routers.encoders:MiniLM", help="import string of the encoder")
+    parser.add_argument("--state", type=Path, default=Path("state/bench"), help="for vectors, PNG and HTML")
+    parser.add_argument("--repetitions", type=int, default=400, help="bootstrap resamples (default 400)")
+    parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs all contests, shows them, writes the page."""
+    place = data.folder(args.folder)
+    chosen = args.data or data.names(place)
+    if not chosen:
+        raise SetupError(f"there is no data set here: give --folder, or set {data.VARIABLE}")
+    sets = [data.load(name, place) for name in chosen]
+    done = list(contests(args, sets, _heads(args.router)))
+    written = write(done, args.state)
+    if args.json:
+        import orjson
+
+        sys.stdout.write(orjson.dumps([figures(each) for each in done], option=orjson.OPT_INDENT_2).decode() + "\n")
+        return 0
+    for each in done:
+        Console().print(table(each))
+    Console().print(f"All figures, and the frontiers with their bands: {written}", highlight=False)
+    return 0
+
+
+def _heads(wanted: Sequence[str] | None) -> dict[str, str]:
+    known = heads()
+    for name in wanted or ():
+        if name not in known:
+            raise SetupError(f"--router {name}: there is no such router; known: {', '.join(known)}")
+    return {name: use for name, use in known.items() if not wanted or name in wanted}
+
+
+def contests(args: argparse.Namespace, sets: Sequence[DataSet], routers: Mapping[str, str]) -> Iterator[Contest]:
+    """One contest after the other, with a progress bar on stderr."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    encoder = build({"use": args.encoder}, "--encoder")
+    made = [_vectors(each, encoder, args.state / "vectors") for each in sets]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(sets) * (len(routers) + 1))
+        for each, pair in zip(sets, made, strict=True):
+            progress.update(task, description=each.name)
+            against = frontier.baselines(each.train, each.test)
+            rows = contest.baselines(each, against, args.repetitions)
+            rows.append(contest.by_chance(each, against, args.repetitions))
+            progress.advance(task)
+            for name, use in routers.items():
+                progress.update(task, description=f"{each.name}: {name}")
+                rows.append(contest.entry(name, use, each, pair, against, args.repetitions))
+                progress.advance(task)
+            yield Contest(each, against, tuple(rows))
+
+
+def _vectors(each: DataSet, encoder: Encoder, folder: Path) -> tuple[Vectors, Vectors]:
+    return vectors(each.train.prompts, encoder, folder), vectors(each.test.prompts, encoder, folder)
+
+
+def ordered(each: Contest) -> list[Entry]:
+    """Trivial policies first, then routers by what they add to the zero router, the bound last."""
+    rank = {"trivial": 0, "router": 1, "bound": 2}
+    return sorted(each.entries, key=lambda row: (rank[row.kind], -row.compared.figures["over_zero"].value))
+
+
+def table(each: Contest) -> Table:
+    """The terminal's version."""
+    title = f"{each.data.name}: {len(each.data.test)} test prompts, {len(each.data.test.experts)} experts"
+    found = Table("", title=title, title_justify="left")
+    heads_ = [*SHOWN, "ece", *(["apgr", "cpt50"] if _paired(each) else [])]
+    for head in heads_:
+        found.add_column(head.replace("_", " "), justify="right")
+    for row in ordered(each):
+        cells = [short(row.compared.figures[name]) for name in SHOWN]
+        cells += [_number(row.ece), *(short(row.pair[name]) if row.pair else "" for name in heads_[len(SHOWN) + 1 :])]
+        found.add_row(row.name, *cells, style="" if row.kind == "router" else "dim")
+    return found
+
+
+def _paired(each: Contest) -> bool:
+    return any(row.pair for row in each.entries)
+
+
+def short(interval: Interval) -> str:
+    """A figure and half the width of its interval."""
+    if not math.isfinite(interval.value):
+        return "never"
+    half = (interval.high - interval.low) / 2
+    return f"{interval.value:.3f} ±{half:.3f}" if math.isfinite(half) else f"{interval.value:.3f}"
+
+
+def _number(value: float, places: int = 3) -> str:
+    return f"{value:.{places}f}" if math.isfinite(value) else ""
+
+
+def write(done: Sequence[Contest], folder: Path) -> Path:
+    """One PNG a data set, and one page with all of them."""
+    now = datetime.datetime.now(datetime.UTC).strftime("%d %B %Y %H:%M UTC")
+    parts = []
+    for each in done:
+        with draw.figure(9.6, 5.2) as (drawing, axes):
+            draw.cost_against_quality(axes, scene(each))
+            draw.save(drawing, folder / f"{each.data.name}.png")
+            parts.append(chapter(each, draw.svg(drawing)))
+    parts.append(page.section("Figures", "", page.definitions(FIGURES)))
+    path = folder / "routers.html"
+    note = "Fitted on train, scored once on test; 95 % intervals by paired bootstrap over groups of duplicates."
+    path.write_text(page.page("Routers", f"{note} Made {now}.", parts, now), encoding="utf-8")
+    return path
+
+
+def scene(each: Contest) -> draw.Scene:
+    """The best routers with their bands, over single experts, zero router and oracle."""
+    return standing.scene(each.against, [row.compared for row in contest.select(each)])
+
+
+def chapter(each: Contest, svg: str) -> str:
+    """A data set's part of the page."""
+    note = (
+        f"{len(each.data.train)} prompts to fit, {len(each.data.test)} to score, {len(each.data.test.experts)} experts"
+    )
+    about = f"{note}. {each.data.about}".rstrip()
+    heads_ = [
+        "",
+        *(name.replace("_", " ") for name in FIGURES),
+        "ECE",
+        "ECE of the gap",
+        "collapse",
+        "bits",
+        "fit s",
+        "µs",
+    ]
+    pairs = ("apgr", "cpt50", "cpt80") if _paired(each) else ()
+    rows = [[*_row(row), *(_cell(row.pair.get(name)) for name in pairs)] for row in ordered(each)]
+    marked = frozenset(i for i, row in enumerate(ordered(each)) if row.name == "blend")
+    picture = page.plot(svg, f"mean score against dollars per 1,000 requests on {each.data.name}")
+    return page.section(each.data.name, about, picture, page.table([*heads_, *pairs], rows, marked))
+
+
+def _row(row: Entry) -> list[Cell | str]:
+    cells: list[Cell | str] = [row.name]
+    for name, interval in row.compared.figures.items():
+        signed = name in ("over_single", "same_cost", "over_zero", "performance_gain", "cost_saving")
+        cells.append(_cell(interval, signed))
+    cells += [_number(value) for value in (row.ece, row.ece_gap, row.collapse)]
+    return [*cells, _number(row.used, 2), _number(row.fit_seconds, 1), _number(row.estimate_micros, 0)]
+
+
+def _cell(interval: Interval | None, signed: bool = False) -> Cell | str:
+    if interval is None or not math.isfinite(interval.value):
+        return "" if interval is None else "never"
+    return page.signed(interval, 4) if signed else page.plain(interval, 4)
+
+
+def figures(each: Contest) -> dict[str, Any]:
+    """For programs; a figure that is not finite is null."""
+    return {
+        "data": each.data.name,
+        "train": len(each.data.train),
+        "test": len(each.data.test),
+        "experts": list(each.data.test.experts),
+        "best_single": each.data.test.experts[each.against.best],
+        "rows": [
+            {
+                "name": row.name,
+                "kind": row.kind,
+                **row.compared.figures,
+                **row.pair,
+                "ece": row.ece,
+                "ece_gap": row.ece_gap,
+                "collapse": row.collapse,
+                "bits": row.used,
+                "fit_seconds": row.fit_seconds,
+                "estimate_us": row.estimate_micros,
+            }
+            for row in ordered(each)
+        ],
+    }
