@@ -13,6 +13,7 @@ EXAMPLE = "lyceum bench routers --data mmlu_pro"
 
 BENCHMARKS = {
     "routers": ("bench.routers", "every router on every data set, against single experts, zero router and oracle"),
+    "budgets": ("bench.budgets", "replicas that share hard budgets and are killed: is a cent overspent or lost"),
     "loop": ("bench.loop", "microseconds a request of the gateway's loop, and the import time of each room"),
 }
 
