@@ -103,7 +103,7 @@ def metrics() -> Iterator[tuple[str, ...]]:
     """What `/metrics` shows."""
     from gateway.metrics import Metrics
 
-    for metric in Metrics().registry.collect():
+    for metric in Metrics().collect():
         name = metric.name + ("_total" if metric.type == "counter" else "")
         yield f"`{name}`", metric.type, metric.documentation
 
