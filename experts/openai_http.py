@@ -79,6 +79,11 @@ class OpenAIHTTP:
         self._client = Client(origin, connections=self.limits.connections, waiting=self.limits.waiting)
         self._path = parts.path.rstrip("/") + "/chat/completions"
 
+    @property
+    def served(self) -> str:
+        """What the server calls the model."""
+        return self.name if self.model is None else self.model
+
     async def start(self) -> None:
         """Raises SetupError if the key is not set."""
         self._head = self._make_head()
@@ -87,6 +92,10 @@ class OpenAIHTTP:
         await self._client.aclose()
 
     def _make_head(self) -> bytes:
+        return self._client.head("POST", self._path, self._headers())
+
+    def _headers(self) -> dict[str, str]:
+        """Raises SetupError if the key is not set."""
         headers = {"content-type": "application/json", "accept-encoding": "identity", **self.headers}
         key = self.key
         if self.api_key_env is not None:
@@ -95,7 +104,7 @@ class OpenAIHTTP:
                 raise SetupError(f"experts.{self.name}.api_key_env: set the environment variable {self.api_key_env}")
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
-        return self._client.head("POST", self._path, headers)
+        return headers
 
     async def stream(self, request: Request) -> AsyncIterator[Chunk]:
         progress = Progress(self.card.price)
@@ -142,11 +151,7 @@ class OpenAIHTTP:
 
     def _body(self, request: Request) -> dict[str, Any]:
         """The body for the server: what the client sent, with our model, and usage asked for."""
-        body = {
-            **request.options,
-            "messages": request.messages,
-            "model": self.name if self.model is None else self.model,
-        }
+        body = {**request.options, "messages": request.messages, "model": self.served}
         if request.stream:
             options = request.options.get("stream_options")
             body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
