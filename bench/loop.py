@@ -52,7 +52,7 @@ PROMPT = "The train leaves at nine and arrives at noon: how long does the journe
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one step costs: microseconds of CPU on the loop's thread, the best of several runs."""
+    """What one step costs: microseconds, the best of several runs."""
 
     step: str
     micros: float
@@ -89,13 +89,12 @@ async def measure(args: argparse.Namespace, folder: Path) -> list[Cost]:
     school = load(GATEWAY["School"], "school")(experts, router, policy, books)
     body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": PROMPT}]}).encode()
     steps = alone(args, experts, router, vector, body)
-    runs = [await whole(args, school, vector, f"{number}") for number in range(args.runs)]
+    for new, label in ((True, "whole loop, every prompt new"), (False, "whole loop, prompt seen before")):
+        runs = [await whole(args, school, vector, f"{number}-{new}", new) for number in range(args.runs)]
+        steps.append(Cost(f"{label}, CPU", min(cpu for cpu, _ in runs)))
+        steps.append(Cost(f"{label}, wall", min(clock for _, clock in runs)))
     await school.stop()
-    return [
-        *steps,
-        Cost("whole loop, CPU", min(cpu for cpu, _ in runs)),
-        Cost("whole loop, wall", min(w for _, w in runs)),
-    ]
+    return steps
 
 
 def scripted(name: str) -> Expert:
@@ -147,23 +146,24 @@ def _timed(step: Callable[[], object], count: int) -> float:
     return (time.thread_time() - began) / count * MICRO
 
 
-async def whole(args: argparse.Namespace, school: Any, vector: Any, run_name: str) -> tuple[float, float]:
+async def whole(args: argparse.Namespace, school: Any, vector: Any, name: str, new: bool) -> tuple[float, float]:
     """Requests through the gateway's loop, so many at once, each waiting for its ledger rows: microseconds a
-    request of the loop thread's CPU and of the clock."""
+    request of the process's CPU, the ledger's thread included, and of the clock."""
     make_life, run_life = load(GATEWAY["Life"], "life"), load(GATEWAY["run"], "run")
-    messages = ({"role": "user", "content": PROMPT},)
 
     async def one(number: int) -> None:
-        request = Request(messages, id=f"{run_name}-{number}", embedding=vector)
+        content = f"{PROMPT} {name} {number}" if new else PROMPT
+        messages = ({"role": "user", "content": content},)
+        request = Request(messages, id=f"{name}-{number}", embedding=vector)
         life = make_life(school, request, school.policy, "", "me")
         life.begin()
         result = await run_life(life)
         async for _ in result.chunks:
             pass
 
-    cpu, clock = time.thread_time(), time.perf_counter()
+    cpu, clock = time.process_time(), time.perf_counter()
     await _at_once(one, args.requests, args.at_once)
-    return (time.thread_time() - cpu) / args.requests * MICRO, (time.perf_counter() - clock) / args.requests * MICRO
+    return (time.process_time() - cpu) / args.requests * MICRO, (time.perf_counter() - clock) / args.requests * MICRO
 
 
 async def _at_once(one: Callable[[int], Awaitable[None]], count: int, limit: int) -> None:
