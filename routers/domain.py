@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from routers import logistic
-from routers.blind import shrunk
+from routers.blind import PSEUDO_COUNT
+from routers.features import Features
 from routers.inputs import Inputs
-from routers.prior import STD
-from routers.ridge import Basis
+from routers.linear import level_and_gaps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float32]
 
 
+MOST_WORTH = 2000.0
+"""Prompts in a part that weigh as much as the belief that an expert has no special strength there, at most."""
+
+
 @dataclass(frozen=True)
 class Domains:
     """`mean` and `variance` (D, M): the record of M experts in D domains and the square of its standard error."""
 
     names: tuple[str, ...]
-    basis: Basis
+    features: Features
     coefficients: NDArray[np.float32]
     mean: NDArray[np.float32]
     variance: NDArray[np.float32]
@@ -35,18 +39,16 @@ class Domains:
         inputs: Inputs,
         score: NDArray[np.float64],
         domains: Sequence[str],
-        shrinkage: float = 8.0,
         penalty: float = 20.0,
     ) -> Domains:
-        """`shrinkage`: how many prompts of a domain weigh as much as the expert's record in all domains."""
         import numpy as np
 
         names = tuple(dict.fromkeys(domains))
         place = np.array([names.index(domain) for domain in domains], np.intp)
-        basis = Basis.fit(inputs)
-        coefficients = logistic.fit(basis.rows(inputs), np.eye(len(names), dtype=np.float32)[place], penalty, True)
-        mean, variance = means_by_part(np.eye(len(names))[place], score, shrinkage)
-        return cls(names, basis, coefficients, mean, variance)
+        features = Features.of(inputs)
+        coefficients = logistic.fit(features.rows(inputs), np.eye(len(names), dtype=np.float32)[place], penalty, True)
+        mean, variance = means_by_part(np.eye(len(names))[place], score)
+        return cls(names, features, coefficients, mean, variance)
 
     def predict(self, inputs: Inputs) -> tuple[Matrix, Matrix]:
         import numpy as np
@@ -59,19 +61,26 @@ class Domains:
 
     def probabilities(self, inputs: Inputs) -> Matrix:
         """Of each domain, shape (N, D)."""
-        return logistic.softmax(self.basis.rows(inputs) @ self.coefficients)
+        return logistic.softmax(self.features.rows(inputs) @ self.coefficients)
 
 
-def means_by_part(share: NDArray[np.float64], score: NDArray[np.float64], shrinkage: float) -> tuple[Matrix, Matrix]:
-    """Mean score of each expert in each part (D, M), pulled to its overall mean, and the square of its standard
-    error. `share` (N, D) says how much of each prompt lies in each part."""
+def means_by_part(share: NDArray[np.float64], score: NDArray[np.float64]) -> tuple[Matrix, Matrix]:
+    """Mean score of each expert in each part (D, M) and the square of its standard error. `share` (N, D) says how
+    much of each prompt lies in each part.
+
+    A mean is that of the expert plus how easy the part is for all, plus what the expert is good at there beyond
+    that: this last, shrunk by its share of noise (empirical Bayes), the same for all experts."""
     import numpy as np
 
     known = np.isfinite(score)
-    overall = shrunk(score)[0]
-    filled = np.where(known, score, 0.0)
-    count = share.T @ known
-    mean = (share.T @ filled + shrinkage * overall) / (count + shrinkage)
-    square = (share.T @ filled**2 + shrinkage * (overall**2 + STD**2)) / (count + shrinkage)
-    variance = np.maximum(square - mean**2, 0.01) / (count + shrinkage)
-    return mean.astype(np.float32), variance.astype(np.float32)
+    level, gaps, difference = level_and_gaps(score)
+    easy = level.mean()
+    part = easy + share.T @ (level - easy) / (share.sum(0)[:, None] + PSEUDO_COUNT)
+    count = np.maximum(share.T @ known, 1e-9)
+    bonus = share.T @ gaps / count
+    noise = np.where(known, (gaps - share @ bonus) ** 2, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    signal = float(np.mean(np.sum(count / count.sum(0) * (bonus**2 - noise / np.maximum(count, 1.0)), axis=0)))
+    worth = np.clip(noise / max(signal, 1e-5), 1.0, MOST_WORTH)
+    mean = part + difference + bonus * count / (count + worth)
+    variance = np.maximum(noise, 0.01) / (count + worth)
+    return np.clip(mean, 0.0, 1.0).astype(np.float32), variance.astype(np.float32)

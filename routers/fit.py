@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DEFAULT = "routers.knn:Nearest"
+DEFAULT = "routers.blend:Blend"
 BATCH = 32
 
 
@@ -58,7 +58,7 @@ def train(
 ) -> Learned:
     """A router of the head `use`, an import string; `embeddings` (N, D) are unit vectors of the table's prompts."""
     head = load_class(use, "router.use")
-    seen = inputs(outcomes.prompts, embeddings)
+    seen = inputs(outcomes.prompts, embeddings, outcomes.groups)
     quality = head.fit(seen, outcomes.score, outcomes.domains, **(options or {}))
     costs = Costs.fit(seen, outcomes)
     return Learned(outcomes.experts, quality, costs, Blind.fit(outcomes), encoder, embeddings.shape[1])

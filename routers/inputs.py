@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import log1p
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +45,8 @@ def lexical(prompt: str, length: int) -> list[float]:
         float("?" in text),
         float('"' in text or "“" in text),
         float("___" in text or "_ _" in text),
+        log1p(text.count(",")),
+        log1p(text.rpartition("\n")[2].count(",")),
     ]
 
 
@@ -58,6 +60,10 @@ class Inputs:
     prompts: Sequence[str]
     lengths: Sequence[int]
     vectors: NDArray[np.float32]
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What was computed of these prompts before. Arrays in it have one row a prompt."""
+    groups: Sequence[str] = ()
+    """Where prompts are fitted on: which of them are near-duplicates, never to be split."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -72,13 +78,17 @@ class Inputs:
 
     def rows(self, index: NDArray[np.intp]) -> Inputs:
         """The prompts at `index`, in that order."""
+        import numpy as np
+
         chosen = index.tolist()
-        part = Inputs([self.prompts[i] for i in chosen], [self.lengths[i] for i in chosen], self.vectors[index])
-        if "lexical" in self.__dict__:
-            part.__dict__["lexical"] = self.lexical[index]
+        memo = {key: value[index] if isinstance(value, np.ndarray) else value for key, value in self.memo.items()}
+        prompts, lengths = [self.prompts[i] for i in chosen], [self.lengths[i] for i in chosen]
+        groups = [self.groups[i] for i in chosen] if self.groups else ()
+        part = Inputs(prompts, lengths, self.vectors[index], memo, groups)
+        part.__dict__["lexical"] = self.lexical[index]
         return part
 
 
-def inputs(prompts: Sequence[str], vectors: NDArray[np.float32]) -> Inputs:
+def inputs(prompts: Sequence[str], vectors: NDArray[np.float32], groups: Sequence[str] = ()) -> Inputs:
     """Prompts that are the whole of their requests, as in an outcome table."""
-    return Inputs(prompts, [len(prompt) for prompt in prompts], vectors)
+    return Inputs(prompts, [len(prompt) for prompt in prompts], vectors, groups=groups)

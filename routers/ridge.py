@@ -1,12 +1,10 @@
-"""Ridge regression of many columns at once, with gaps; the penalty is chosen by exact leave-one-out errors."""
+"""Ridge regression of many columns at once, with gaps; each column's penalty has the least leave-one-out error."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from routers.inputs import Inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,44 +13,9 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Matrix = NDArray[np.float64]
 
-PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 1e6)
 FEWEST = 8
 """Columns with fewer numbers than this are not fitted: their mean is all that can be said."""
-FARTHEST = 4.0
-"""Standard deviations at which lexical features are cut, so that no odd prompt is extrapolated to."""
-
-
-@dataclass(frozen=True)
-class Basis:
-    """Prompts to rows of features (N, F): 1, then lexical features and vectors, each of mean 0 and variance 1."""
-
-    mean: NDArray[np.float32]
-    scale: NDArray[np.float32]
-
-    @classmethod
-    def fit(cls, inputs: Inputs) -> Basis:
-        import numpy as np
-
-        raw = np.hstack([inputs.lexical, inputs.vectors])
-        deviation = raw.std(0)
-        # A vector's components are scaled alike: their spread is part of what the encoder says.
-        words = inputs.lexical.shape[1]
-        deviation[words:] = np.sqrt(np.mean(deviation[words:] ** 2))
-        return cls(raw.mean(0), (1.0 / np.maximum(deviation, 1e-3)).astype(np.float32))
-
-    def rows(self, inputs: Inputs) -> NDArray[np.float32]:
-        import numpy as np
-
-        words = inputs.lexical.shape[1]
-        features = np.empty((len(inputs), 1 + len(self.mean)), np.float32)
-        features[:, 0] = 1.0
-        features[:, 1 : 1 + words] = inputs.lexical
-        features[:, 1 + words :] = inputs.vectors
-        features[:, 1:] -= self.mean
-        features[:, 1:] *= self.scale
-        lexical = features[:, 1 : 1 + words]
-        np.clip(lexical, -FARTHEST, FARTHEST, out=lexical)
-        return features
 
 
 @dataclass(frozen=True)
@@ -96,24 +59,22 @@ def same_gaps(y: Matrix) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
 
 
 def _solve(x: Matrix, y: Matrix, penalties: tuple[float, ...]) -> Fit:
-    """One penalty for all columns: that of the least squared leave-one-out error."""
     import numpy as np
 
     centre, level = x[:, 1:].mean(0), y.mean(0)
     inner = x[:, 1:] - centre
     values, axes = np.linalg.eigh(inner.T @ inner)
-    turned = inner @ axes
-    against = turned.T @ (y - level)
-    best, best_error = penalties[0], np.inf
+    values, turned = np.maximum(values, 0.0), inner @ axes
+    against, squares = turned.T @ (y - level), turned**2
+    best, penalty = np.full(y.shape[1], np.inf), np.full(y.shape[1], penalties[0])
     left_out = np.empty_like(y)
-    for penalty in penalties:
-        inverse = 1.0 / (np.maximum(values, 0.0) + penalty)
+    for candidate in penalties:
+        inverse = 1.0 / (values + candidate)
         guess = level + turned @ (inverse[:, None] * against)
-        own = (turned**2) @ inverse + 1.0 / len(x)
-        candidate = y - (y - guess) / np.maximum(1.0 - own, 1e-3)[:, None]
-        error = float(np.mean((y - candidate) ** 2))
-        if error < best_error:
-            best, best_error, left_out = penalty, error, candidate
-    slopes = axes @ (against / (np.maximum(values, 0.0) + best)[:, None])
-    intercept = level - centre @ slopes
-    return Fit(np.vstack([intercept, slopes]), left_out, np.full(y.shape[1], best))
+        own = np.minimum(squares @ inverse + 1.0 / len(x), 0.999)
+        error = (y - guess) / (1.0 - own)[:, None]
+        better = np.flatnonzero((loss := (error**2).mean(0)) < best)
+        best[better], penalty[better] = loss[better], candidate
+        left_out[:, better] = (y - error)[:, better]
+    slopes = axes @ (against / (values[:, None] + penalty))
+    return Fit(np.vstack([level - centre @ slopes, slopes]), left_out, penalty)

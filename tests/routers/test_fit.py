@@ -14,7 +14,7 @@ from routers.outcomes import TableError
 from routers.saved import ARRAYS, TREE, save
 from routers.simple import Cards
 from tests.routers.conftest import TOPICS, WORDS, table
-from tests.routers.test_laws import HEADS, OUTCOMES, ROUTERS, VECTORS
+from tests.routers.test_laws import HEADS, LEARNED, OUTCOMES, VECTORS
 
 CATALOG = {name: Card() for name in (*TOPICS, "rare", "new")}
 
@@ -34,11 +34,11 @@ def write(path, outcomes):
 
 @pytest.mark.parametrize("head", HEADS)
 def test_a_loaded_router_estimates_as_the_saved_one(head, tmp_path):
-    save(tmp_path, ROUTERS[head], {})
+    save(tmp_path, LEARNED[head], {})
     again = load_router(tmp_path)
     for prompt, vector in zip(OUTCOMES.prompts[:5], VECTORS[:5], strict=True):
         request = Request(({"role": "user", "content": prompt},), embedding=vector)
-        assert again.estimate(request, CATALOG, ()) == ROUTERS[head].estimate(request, CATALOG, ())
+        assert again.estimate(request, CATALOG, ()) == LEARNED[head].estimate(request, CATALOG, ())
 
 
 @pytest.mark.parametrize("head", HEADS[1:])
@@ -47,14 +47,14 @@ def test_a_learned_router_finds_the_expert_of_the_topic(head):
     right = 0
     for prompt, domain, vector in zip(outcomes.prompts, outcomes.domains, vectors, strict=True):
         request = Request(({"role": "user", "content": prompt},), embedding=vector)
-        estimates = ROUTERS[head].estimate(request, {name: Card() for name in TOPICS}, ())
+        estimates = LEARNED[head].estimate(request, {name: Card() for name in TOPICS}, ())
         right += max(estimates.values(), key=lambda estimate: estimate.quality).expert == domain
     assert right > 50
 
 
 def test_a_router_is_fitted_from_a_file_with_the_real_encoder(encoder, tmp_path, capsys):
     source = write(tmp_path / "outcomes.jsonl", table(prompts=60)[0])
-    fit(source, encoder, tmp_path / "router", made="2026-11-22")
+    fit(source, encoder, tmp_path / "router", made="2026-11-22", use=HEADS[1])
     router = load_router(tmp_path / "router")
     assert encoder_of(router) == encoder.name
     check_encoder(router, encoder)
@@ -81,7 +81,7 @@ def _fields(outcomes):
 
 def test_another_encoders_vectors_are_refused(encoder):
     with pytest.raises(SetupError, match="fitted with encoder toy, not all-MiniLM"):
-        check_encoder(ROUTERS[HEADS[1]], encoder)
+        check_encoder(LEARNED[HEADS[1]], encoder)
 
 
 def test_a_router_without_an_encoder_wants_none(encoder):
@@ -108,7 +108,7 @@ def test_a_folder_without_a_router_is_a_setup_error(tmp_path):
 )
 def test_damaged_files_are_a_setup_error_and_run_nothing(tmp_path, name, content):
     """row 39: a corrupt router file; a class outside the trusted packages is not imported."""
-    save(tmp_path, ROUTERS[HEADS[1]], {})
+    save(tmp_path, LEARNED[HEADS[1]], {})
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SetupError, match="router"):
         load_router(tmp_path)

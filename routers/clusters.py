@@ -1,0 +1,70 @@
+"""Quality by cluster: each expert's record among prompts of the same kind (Avengers, UniRoute)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from routers.domain import means_by_part
+from routers.inputs import Inputs
+from routers.logistic import softmax
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float32]
+
+PROMPTS_EACH = 30
+TURNS = 15
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """`centres` (K, D) are unit vectors; a prompt lies in each to exp(cosine / temperature). `mean` and `variance`
+    (K, M): the record of M experts and the square of its standard error."""
+
+    centres: NDArray[np.float32]
+    temperature: float
+    mean: NDArray[np.float32]
+    variance: NDArray[np.float32]
+
+    @classmethod
+    def fit(
+        cls,
+        inputs: Inputs,
+        score: NDArray[np.float64],
+        domains: Sequence[str] = (),
+        count: int = 64,
+        temperature: float = 0.05,
+    ) -> Clusters:
+        import numpy as np
+
+        count = max(1, min(count, len(inputs) // PROMPTS_EACH))
+        centres = spherical_means(inputs.vectors, count)
+        share = softmax(inputs.vectors @ centres.T / np.float32(temperature)).astype(np.float64)
+        return cls(centres, temperature, *means_by_part(share, score))
+
+    def predict(self, inputs: Inputs) -> tuple[Matrix, Matrix]:
+        import numpy as np
+
+        share = softmax(inputs.vectors @ self.centres.T / np.float32(self.temperature))
+        quality = share @ self.mean
+        spread = np.maximum(share @ (self.variance + self.mean**2) - quality**2, 0.0)
+        return quality, np.sqrt(spread)
+
+
+def spherical_means(vectors: Matrix, count: int, seed: int = 0) -> Matrix:
+    """k-means by cosine: `count` unit vectors. A cluster that loses all its prompts keeps its centre."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    centres = vectors[random.choice(len(vectors), count, replace=False)].copy()
+    for _ in range(TURNS):
+        nearest = (vectors @ centres.T).argmax(1)
+        sums = np.zeros_like(centres)
+        np.add.at(sums, nearest, vectors)
+        length = np.linalg.norm(sums, axis=1, keepdims=True)
+        centres = np.where(length > 1e-6, sums / np.maximum(length, 1e-6), centres)
+    return centres
