@@ -55,15 +55,28 @@ def _solutions(relations: list[Any], symbols: list[Any]) -> list[dict[Any, Any]]
     """The solutions, the real ones if there are any, or the words for none and all."""
     import sympy
 
-    try:
-        found = sympy.solve(relations, symbols, dict=True)
-    except NotImplementedError as error:
-        raise Unfit("no method solves this") from error
+    found = _solved(relations, symbols)
     if not found:
         truths = [sympy.simplify(each) for each in relations]
         return "every number" if all(truth is sympy.true for truth in truths) else "no solution"
     real = [one for one in found if all(value.is_real is not False for value in one.values())]
     return (real or found)[: MAX_ANSWERS + 1]
+
+
+def _solved(relations: list[Any], symbols: list[Any]) -> list[dict[Any, Any]]:
+    """Solved for any numbers, or for real ones where only that has a method, as with absolute values."""
+    import sympy
+
+    real = {symbol: sympy.Symbol(symbol.name, real=True) for symbol in symbols}
+    try:
+        return list(sympy.solve(relations, symbols, dict=True))
+    except NotImplementedError:
+        relations = [each.subs(real) for each in relations]
+    try:
+        found = sympy.solve(relations, list(real.values()), dict=True)
+    except NotImplementedError as error:
+        raise Unfit("no method solves this") from error
+    return [{symbol: one[real[symbol]] for symbol in symbols if real[symbol] in one} for one in found]
 
 
 def _values(target: Any, solutions: list[dict[Any, Any]], task: dict[str, Any]) -> str:

@@ -204,6 +204,11 @@ def _simple(text: str) -> Tree | None:
         tree = _made(match.group(1), match.group(3)) if match else None
         if match and tree:
             return ["not", tree] if match.group(2) else tree
+    text = re.sub(
+        r"^(?:is|are|must|will) (?:be )?(.+?) (?:be )?((?:greater|larger|bigger|more|less|smaller) than|equal to|at least|at most)",
+        r"\1 is \2",
+        text,
+    )
     text = re.sub(r"^(?:is|are|must|will) ", "", text)
     return equation(text) if signs or re.search(r"\bthan\b|\bequal|\bat (?:least|most)\b", text) else None
 
