@@ -8,6 +8,7 @@ from random import Random
 
 from bench.tasks.base import Check, Template
 from bench.tasks.checks import label, number, sequence, yes
+from bench.tasks.solutions import prime
 
 Item = tuple[str, Check]
 NAMES = ("Ada", "Bo", "Cy", "Dee", "Eve", "Flo")
@@ -15,23 +16,47 @@ KINDS = ("blickets", "wugs", "zorps", "daxes", "feps", "tomas")
 SHORT = " Answer yes or no."
 
 
+NUMBERS = range(-50, 51)
+CLAIMS: tuple[tuple[str, Callable[[int], bool]], ...] = (
+    ("n^2 + n is even", lambda n: (n * n + n) % 2 == 0), ("n^3 - n is divisible by 6", lambda n: (n**3 - n) % 6 == 0),
+    ("n^2 + 1 is never divisible by 3", lambda n: (n * n + 1) % 3 != 0),
+    ("n^2 - n + 41 is a prime number", lambda n: prime(n * n - n + 41)),
+    ("n^2 + n + 1 is divisible by 3", lambda n: (n * n + n + 1) % 3 == 0),
+    ("2n + 1 is odd", lambda n: (2 * n + 1) % 2 == 1),
+    ("n^2 is at least 2n", lambda n: n * n >= 2 * n), ("n^3 is at least n", lambda n: n**3 >= n),
+    ("n^2 has remainder 0 or 1 when divided by 4", lambda n: n * n % 4 in {0, 1}),
+)  # fmt: skip
+PAIR_CLAIMS: tuple[tuple[str, Callable[[int, int], bool]], ...] = (
+    ("if a*b is even then a is even or b is even", lambda a, b: a * b % 2 == 1 or a % 2 == 0 or b % 2 == 0),
+    ("if a > b then a^2 > b^2", lambda a, b: a <= b or a * a > b * b),
+    ("a^2 + b^2 is at least 2ab", lambda a, b: a * a + b * b >= 2 * a * b),
+    ("if a + b is even then a - b is even", lambda a, b: (a + b) % 2 == 1 or (a - b) % 2 == 0),
+    ("if a divides 12 and b divides 12 then a*b divides 12",
+     lambda a, b: a * b == 0 or 12 % a != 0 or 12 % b != 0 or 12 % (a * b) == 0),
+    ("if a*b > 0 then a > 0", lambda a, b: a * b <= 0 or a > 0),
+    ("(a + b)^2 = a^2 + b^2 implies that a = 0 or b = 0", lambda a, b: (a + b) ** 2 != a * a + b * b or a * b == 0),
+    ("if 3a = 5b then a = 5 and b = 3", lambda a, b: 3 * a != 5 * b or (a, b) == (5, 3)),
+)  # fmt: skip
+FORMULAS: tuple[tuple[str, Callable[[bool, bool], bool]], ...] = (
+    ("(p and q) implies p", lambda p, q: not (p and q) or p), ("(p or q) implies p", lambda p, q: not (p or q) or p),
+    ("(p implies q) or (q implies p)", lambda p, q: p <= q or q <= p),
+    ("not (p and q) is equivalent to (not p or not q)", lambda p, q: (not (p and q)) == (not p or not q)),
+    ("(p implies q) implies (q implies p)", lambda p, q: (p <= q) <= (q <= p)),
+    ("((p implies q) and not q) implies not p", lambda p, q: (p <= q and not q) <= (not p)),
+    ("(p or q) and not p implies not q", lambda p, q: ((p or q) and not p) <= (not q)),
+    ("((p implies q) implies p) implies p", lambda p, q: ((p <= q) <= p) <= p),
+)  # fmt: skip
+"""Of two truth values, `p <= q` is "p implies q"."""
+
+
 def claim(random: Random) -> Item:
-    text, true = random.choice([
-        ("n^2 + n is even", True), ("n^3 - n is divisible by 6", True), ("n^2 + 1 is never divisible by 3", True),
-        ("n^2 - n + 41 is a prime number", False), ("n^2 + n + 1 is divisible by 3", False), ("2n + 1 is odd", True),
-        ("n^2 is at least 2n", False), ("n^3 is at least n", False),
-        ("n^2 has remainder 0 or 1 when divided by 4", True),
-    ])  # fmt: skip
-    return f"Is it true that for every integer n, {text}?{SHORT}", yes(true)
+    text, holds = random.choice(CLAIMS)
+    return f"Is it true that for every integer n, {text}?{SHORT}", yes(all(map(holds, NUMBERS)))
 
 
 def claim_two(random: Random) -> Item:
-    text, true = random.choice([
-        ("if a*b is even then a is even or b is even", True), ("if a > b then a^2 > b^2", False),
-        ("a^2 + b^2 is at least 2ab", True), ("if a + b is even then a - b is even", True),
-        ("if a divides 12 and b divides 12 then a*b divides 12", False), ("if a*b > 0 then a > 0", False),
-        ("(a + b)^2 = a^2 + b^2 implies that a = 0 or b = 0", True), ("if 3a = 5b then a = 5 and b = 3", False),
-    ])  # fmt: skip
+    text, holds = random.choice(PAIR_CLAIMS)
+    true = all(holds(a, b) for a, b in product(NUMBERS, repeat=2))
     return f"Let a and b be any integers. Does it always hold that {text}?{SHORT}", yes(true)
 
 
@@ -81,12 +106,8 @@ def chain(random: Random) -> Item:
 
 
 def tautology(random: Random) -> Item:
-    text, true = random.choice([
-        ("(p and q) implies p", True), ("(p or q) implies p", False), ("(p implies q) or (q implies p)", True),
-        ("not (p and q) is equivalent to (not p or not q)", True), ("(p implies q) implies (q implies p)", False),
-        ("((p implies q) and not q) implies not p", True), ("(p or q) and not p implies not q", False),
-        ("((p implies q) implies p) implies p", True),
-    ])  # fmt: skip
+    text, holds = random.choice(FORMULAS)
+    true = all(holds(p, q) for p, q in product([True, False], repeat=2))
     return f"Is this propositional formula a tautology: {text}?{SHORT}", yes(true)
 
 
