@@ -1,6 +1,7 @@
 """Arithmetic and algebra: real SymPy in a real sandbox, English read by rule, a helper's formulas checked."""
 
 import json
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -133,7 +134,8 @@ async def test_a_computation_without_end_is_unavailable():
 
 
 async def test_json_answers_and_several_at_once_are_declined(algebra):
-    for options in ({"response_format": {"type": "json_object"}}, {"n": 2}, {"tools": [{}]}):
+    several: tuple[dict[str, Any], ...] = ({"response_format": {"type": "json_object"}}, {"n": 2}, {"tools": [{}]})
+    for options in several:
         with pytest.raises(Declined):
             await answer(algebra, "What is 2 + 2?", **options)
 

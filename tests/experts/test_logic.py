@@ -1,6 +1,7 @@
 """Logic and claims on whole numbers: real Z3 in a real sandbox, English read by rule, a helper's formulas checked."""
 
 import json
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -124,7 +125,8 @@ async def test_what_takes_too_long_is_unknown():
 
 
 async def test_json_answers_and_several_at_once_are_declined(logic):
-    for options in ({"response_format": {"type": "json_object"}}, {"n": 2}, {"tools": [{}]}):
+    several: tuple[dict[str, Any], ...] = ({"response_format": {"type": "json_object"}}, {"n": 2}, {"tools": [{}]})
+    for options in several:
         with pytest.raises(Declined):
             await answer(logic, "If A then B. A. Does B follow?", **options)
 
