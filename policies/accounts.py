@@ -22,6 +22,8 @@ from policies.writer import StoreUnavailable
 GRACE = 30.0
 """Seconds after a call's own deadline until its reservation is swept."""
 SWEEP_SECONDS = 5.0
+LONGEST_WAIT = 5.0
+"""Seconds after which nothing is waited for any more, however busy the store is."""
 LONGEST_PERIOD = 32 * 24 * 3600
 
 
@@ -34,8 +36,12 @@ class Store(Protocol):
         ...
 
     @property
-    def commits(self) -> int:
-        """How many transactions have ended: tells a busy store from one that is stuck."""
+    def progress(self) -> int:
+        """Grows while the store works: tells a busy one from one that is stuck."""
+        ...
+
+    async def alive(self) -> bool:
+        """Whether a store without progress still answers, within its patience."""
         ...
 
     def submit(self, operation: Operation) -> asyncio.Future[Any]:
@@ -81,6 +87,7 @@ class Accounts:
         self._clock, self._alarm = clock or SteadyClock(), alarm
         self._taken: dict[Key, int] = {}
         self._late: dict[str, Operation] = {}
+        self._pending: set[asyncio.Future[Any]] = set()
         self._sweeper: asyncio.Task[None] | None = None
 
     @classmethod
@@ -105,6 +112,8 @@ class Accounts:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
+        while self._pending:  # what is granted too late is given back meanwhile
+            await asyncio.wait(self._pending)
         await self.store.close()
 
     def allowance(self, scopes: Scopes) -> int | None:
@@ -180,16 +189,22 @@ class Accounts:
             result = operation.run(book)
             return result, {key: account.spent + account.held for key, account in book.seen.items()}
 
-        return self.store.submit(Operation(operation.id, run, operation.accounts))
+        future = self.store.submit(Operation(operation.id, run, operation.accounts))
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return future
 
     async def _answer(self, future: asyncio.Future[Any]) -> Any:
-        """What the future has, as long as the store makes progress."""
-        done: set[Any] = set()
-        while not done:
-            commits = self.store.commits
+        """What the future has, as long as the store makes progress or at least answers."""
+        until = asyncio.get_running_loop().time() + LONGEST_WAIT
+        while True:
+            progress = self.store.progress
             done, _ = await asyncio.wait({future}, timeout=self.store.patience)
-            if not done and self.store.commits == commits:
-                raise StoreUnavailable(f"the store of budgets did not answer in {self.store.patience} s")
+            if done:
+                break
+            late = asyncio.get_running_loop().time() > until
+            if late or (self.store.progress == progress and not await self.store.alive()):
+                raise StoreUnavailable("the store of budgets did not answer in time")
         result, seen = future.result()
         self._taken.update(seen)
         return result

@@ -40,6 +40,7 @@ class PostgresStore:
     """Operations of this process share transactions on one connection; another connection reads."""
 
     patience = 0.25
+    """Seconds without any answer of the server after which it is asked whether it is alive."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -48,7 +49,23 @@ class PostgresStore:
         self._connection: asyncpg.Connection | None = None
         self._reading: asyncpg.Connection | None = None
         self._reader = asyncio.Lock()
-        self.commits = 0
+        self._probe: asyncio.Task[bool] | None = None
+        self.progress = 0
+        """How many statements the server has answered."""
+
+    async def alive(self) -> bool:
+        """Whether the server answers; a transaction of ours may wait for those of many replicas on the same row."""
+        if self._probe is None or self._probe.done():  # one question for all who wait
+            self._probe = asyncio.create_task(self._answers())
+        return await asyncio.shield(self._probe)
+
+    async def _answers(self) -> bool:
+        try:
+            async with asyncio.timeout(self.patience * 2):
+                await self._read("SELECT 1")
+        except (StoreUnavailable, TimeoutError):
+            return False
+        return True
 
     def submit(self, operation: Operation) -> asyncio.Future[Any]:
         """Queues an operation; its result once it is durable, or StoreUnavailable."""
@@ -80,7 +97,8 @@ class PostgresStore:
             self._writing = None
         for connection in (self._connection, self._reading):
             if connection is not None:
-                connection.terminate()
+                with suppress(OSError):
+                    await connection.close(timeout=CONNECT_SECONDS)
 
     async def _write(self) -> None:
         more = True
@@ -107,7 +125,6 @@ class PostgresStore:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, SetupError) as error:
             self._drop()
             return [StoreUnavailable(_why(error))] * len(operations)
-        self.commits += 1
         return results
 
     async def _tried(self, operations: Sequence[Operation]) -> Sequence[Any]:
@@ -123,16 +140,20 @@ class PostgresStore:
     async def _transaction(self, operations: Sequence[Operation]) -> Sequence[Any]:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._url)
+            self.progress += 1
         connection = self._connection
         async with connection.transaction():
             names = sorted({operation.id for operation in operations})
             reservations = {row["id"]: _reservation(row) for row in await connection.fetch(LOCK_RESERVATIONS, names)}
+            self.progress += 1
             keys = {key for operation in operations for key in operation.accounts}
             keys |= {(bucket, start) for one in reservations.values() for bucket, start, _ in one.booked}
             accounts = await _lock(connection, sorted(keys))
+            self.progress += 1
             book = Book(accounts.get, reservations.get)
             results = [operation.run(book) for operation in operations]
             await _save(connection, book)
+        self.progress += 1
         return results
 
     async def _read(self, query: str, *values: Any) -> list[Any]:

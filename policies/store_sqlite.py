@@ -28,9 +28,13 @@ class SQLiteStore:
         self._writer = Writer(path, MIGRATIONS, _run)
 
     @property
-    def commits(self) -> int:
+    def progress(self) -> int:
         """How many transactions have ended."""
         return self._writer.commits
+
+    async def alive(self) -> bool:
+        """A file without progress for so long is as good as gone."""
+        return False
 
     def submit(self, operation: Operation) -> asyncio.Future[Any]:
         """Queues an operation; its result once it is durable, or StoreUnavailable."""

@@ -207,6 +207,7 @@ async def test_a_lock_that_is_kept_too_long_refuses_and_frees_row_48(server, ope
     await other.execute("BEGIN")
     await other.fetch("SELECT * FROM accounts FOR UPDATE")
     monkeypatch.setattr(PostgresStore, "patience", 0.1)
+    monkeypatch.setattr("policies.accounts.LONGEST_WAIT", 0.5)
     with pytest.raises(StoreUnavailable, match="did not answer"):
         await accounts.reserve("b", ME, 1)
     await other.close()

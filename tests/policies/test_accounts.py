@@ -189,7 +189,7 @@ async def test_a_store_that_makes_no_progress_admits_nothing_and_gives_back_what
     with pytest.raises(StoreUnavailable, match="did not answer"):
         await accounts.reserve("b", ME, nano(0.5))
     other.close()
-    while accounts.balances(ME)["day"][1] != nano(0.1) or accounts.store.commits < 3:
+    while accounts.balances(ME)["day"][1] != nano(0.1) or accounts.store.progress < 3:
         await asyncio.sleep(0.01)
         await accounts.refresh()
     assert isinstance(await accounts.reserve("c", ME, nano(0.9)), Hold)
@@ -204,6 +204,18 @@ async def test_a_caller_that_leaves_while_it_waits_holds_nothing(open_accounts):
         await leaving
     while not isinstance(await accounts.reserve("b", ME, nano(1)), Hold):
         await asyncio.sleep(0.01)
+
+
+async def test_closing_gives_back_what_is_granted_too_late(open_accounts):
+    accounts = open_accounts(DAY)
+    leaving = asyncio.create_task(accounts.reserve("a", ME, nano(1)))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    await accounts.close()
+    again = open_accounts(DAY)
+    await again.start()
+    assert again.balances(ME) == {"day": (nano(1), 0)}
 
 
 async def test_a_caller_that_leaves_while_it_is_refused_changes_nothing(open_accounts):
