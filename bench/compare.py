@@ -91,7 +91,7 @@ def resampled(
 def measure(means: Means, against: Baselines) -> dict[str, float]:
     """The figures of one resample. The single experts that are feasible beside the router are the zero router's."""
     best_cost, best_score = float(means.single_cost[against.best]), float(means.single_score[against.best])
-    cost, score = means.single_cost[against.zero], means.single_score[against.zero]
+    cost, score = means.single_cost[list(against.zero)], means.single_score[list(against.zero)]
     hull = metrics.hull(_joined(means.cost, cost), _joined(means.score, score))
     low, high = float(means.single_cost.min()), float(means.single_cost.max())
     own = metrics.hull(means.cost, means.score)
@@ -113,14 +113,14 @@ def over_zero(means: Means, against: Baselines) -> float:
     """Mean over budgets of the router's frontier minus the zero router's, neither chosen with hindsight."""
     import numpy as np
 
-    cost, score = means.single_cost[against.zero], means.single_score[against.zero]
+    cost, score = means.single_cost[list(against.zero)], means.single_score[list(against.zero)]
     budgets = np.linspace(cost.min(), cost.max(), 60)
     return float((_heights(means, against, budgets) - deployable(cost, score, budgets)).mean())
 
 
 def _heights(means: Means, against: Baselines, budgets: Array) -> Array:
     """The router's frontier; below its own cheapest point it mixes with the cheapest expert of the zero router."""
-    cheapest = against.zero[:1]
+    cheapest = list(against.zero[:1])
     cost = _joined(means.single_cost[cheapest], means.cost)
     return deployable(cost, _joined(means.single_score[cheapest], means.score), budgets)
 

@@ -14,8 +14,12 @@ from bench.frontier import Baselines, Points, Predictions
 from bench.replay import cards
 from bench.statistics import Interval
 from experts.base import Request
+from experts.build import load
 from routers.base import Router
-from routers.fit import train
+from routers.blind import Blind
+from routers.costs import Costs
+from routers.inputs import Inputs, inputs
+from routers.learned import Learned
 from routers.outcomes import Outcomes
 from routers.simple import Random
 
@@ -34,7 +38,8 @@ NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row: a router, or one of those it is measured against (`kind` is `router`, `trivial` or `bound`)."""
+    """One row: a router, or what it is measured against (`kind` is `router`, `single` for what
+    has no frontier, `trivial` or `bound`)."""
 
     name: str
     kind: str
@@ -68,10 +73,12 @@ def baselines(data: DataSet, against: Baselines, repetitions: int) -> list[Entry
     """Best single expert, a random one, zero router and oracle: always in the table."""
     test, best = data.test, against.best
     single = Points(f"best single: {test.experts[best]}", test.score[:, [best]], test.cost[:, [best]], ("",))
-    zero = Points("zero router", test.score[:, against.zero], test.cost[:, against.zero], ("",) * len(against.zero))
+    zero = Points(
+        "zero router", test.score[:, list(against.zero)], test.cost[:, list(against.zero)], ("",) * len(against.zero)
+    )
     rows = [
-        ("trivial", frontier.random(test)),
-        ("trivial", single),
+        ("single", frontier.random(test)),
+        ("single", single),
         ("trivial", zero),
         ("bound", frontier.oracle(test)),
     ]
@@ -86,17 +93,36 @@ def by_chance(data: DataSet, against: Baselines, repetitions: int) -> Entry:
     return measured("noise", "trivial", known, points, against, repetitions)
 
 
-def entry(
-    name: str, use: str, data: DataSet, vectors: tuple[Vectors, Vectors], against: Baselines, repetitions: int
-) -> Entry:
-    """Fits the head `use` on train and scores it on test; `vectors` are those of train and test."""
-    began = time.perf_counter()
-    router = train(data.train, vectors[0], use)
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What all routers of one data set share: prompts with their features, and the cost head."""
+
+    data: DataSet
+    against: Baselines
+    train: Inputs
+    test: Inputs
+    costs: Costs
+    blind: Blind
+
+
+def prepare(data: DataSet, train: Vectors, test: Vectors) -> Prepared:
+    """With the vectors of the train and the test prompts."""
+    seen = inputs(data.train.prompts, train, data.train.groups)
+    shown = inputs(data.test.prompts, test)
+    against = frontier.baselines(data.train, data.test)
+    return Prepared(data, against, seen, shown, Costs.fit(seen, data.train), Blind.fit(data.train))
+
+
+def entry(name: str, use: str, ready: Prepared, repetitions: int) -> Entry:
+    """Fits the head `use` on train and scores it on test."""
+    began, train = time.perf_counter(), ready.data.train
+    quality = load(use, "router.use").fit(ready.train, train.score, train.domains)
     seconds = time.perf_counter() - began
-    known = frontier.predict(router, data.test, vectors[1])
-    points = frontier.sweep(name, known, data.test)
-    made = measured(name, "router", known, points, against, repetitions)
-    return replace(made, fit_seconds=seconds, estimate_micros=micros(router, data.test, vectors[1]))
+    router = Learned(train.experts, quality, ready.costs, ready.blind, "", ready.train.vectors.shape[1])
+    known = frontier.batch(router, ready.data.test, ready.test)
+    points = frontier.sweep(name, known, ready.data.test)
+    made = measured(name, "router", known, points, ready.against, repetitions)
+    return replace(made, fit_seconds=seconds, estimate_micros=micros(router, ready.data.test, ready.test.vectors))
 
 
 def measured(name: str, kind: str, known: Predictions, points: Points, against: Baselines, repetitions: int) -> Entry:

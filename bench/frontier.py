@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench import metrics
 from bench.replay import Recording, cards
 from routers.base import Router
-from routers.inputs import inputs
+from routers.inputs import Inputs, inputs
 from routers.learned import Learned
 from routers.outcomes import Outcomes
 
@@ -55,51 +55,50 @@ class Baselines:
 
     test: Outcomes
     singles: Points
-    train: metrics.Curve
-    """Mean cost and score of each expert on train."""
-
-    @property
-    def best(self) -> int:
-        """The best single expert on train, the cheapest of equals."""
-        cost, score = self.train
-        return min(range(len(cost)), key=lambda i: (-score[i], cost[i]))
-
-    @property
-    def zero(self) -> list[int]:
-        """The experts that the zero router mixes, cheapest first."""
-        return metrics.hull_index(*self.train)
+    best: int
+    """The best single expert, the cheapest of equals."""
+    zero: tuple[int, ...]
+    """The experts that the zero router mixes, cheapest first."""
 
     def budgets(self) -> Array:
-        """Mean costs at which frontiers are compared: from the cheapest expert of the zero router to the best."""
+        """Mean costs at which frontiers are compared: from the cheapest expert of the zero router to the dearest."""
         import numpy as np
 
-        cost = self.singles.curve[0][self.zero]
+        cost = self.singles.curve[0][list(self.zero)]
         return np.linspace(cost.min(), cost.max(), BUDGETS)
 
 
 def baselines(train: Outcomes, test: Outcomes) -> Baselines:
-    """The single experts on test, and their means on train."""
+    """The single experts on test, and who is best, alone and mixed, on train."""
     import numpy as np
 
-    ways = Points("single experts", test.score, test.cost, test.experts)
-    return Baselines(test, ways, (np.nanmean(train.cost, axis=0), np.nanmean(train.score, axis=0)))
+    cost, score = np.nanmean(train.cost, axis=0), np.nanmean(train.score, axis=0)
+    best = min(range(len(cost)), key=lambda i: (-score[i], cost[i]))
+    singles = Points("single experts", test.score, test.cost, test.experts)
+    return Baselines(test, singles, best, tuple(metrics.hull_index(cost, score)))
 
 
 def predict(router: Router, outcomes: Outcomes, vectors: NDArray[np.float32] | None = None) -> Predictions:
     """The router's estimates of every prompt; learned routers do it in one batch."""
     if isinstance(router, Learned) and vectors is not None and set(outcomes.experts) <= set(router.experts):
-        return _batch(router, outcomes, vectors)
+        return batch(router, outcomes, inputs(outcomes.prompts, vectors))
     return _one_by_one(router, outcomes, vectors)
 
 
-def _batch(router: Learned, outcomes: Outcomes, vectors: NDArray[np.float32]) -> Predictions:
+BATCH = 512
+
+
+def batch(router: Learned, outcomes: Outcomes, shown: Inputs) -> Predictions:
+    """The same for a learned router whose inputs are there already."""
     import numpy as np
 
-    given = inputs(outcomes.prompts, vectors)
-    quality, std = router.quality.predict(given)
     columns = [router.experts.index(name) for name in outcomes.experts]
-    parts = (np.clip(quality, 0.0, 1.0), std, np.trunc(router.costs.predict(given)[0]))
-    return Predictions(*(part[:, columns].astype(np.float64) for part in parts))
+    parts = []
+    for start in range(0, len(shown), BATCH):
+        some = shown.rows(np.arange(start, min(start + BATCH, len(shown))))
+        quality, std = router.quality.predict(some)
+        parts.append((np.clip(quality, 0.0, 1.0), std, np.trunc(router.costs.predict(some)[0])))
+    return Predictions(*(np.concatenate(part)[:, columns].astype(np.float64) for part in zip(*parts, strict=True)))
 
 
 def _one_by_one(router: Router, outcomes: Outcomes, vectors: NDArray[np.float32] | None) -> Predictions:

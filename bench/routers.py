@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 import datetime
 import math
+import multiprocessing
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import contest, data, draw, frontier, page, standing
+from bench import contest, data, draw, page, standing
 from bench.compare import FIGURES
 from bench.contest import Contest, Entry
-from bench.data import DataSet
 from bench.heads import heads
 from bench.page import Cell
 from bench.statistics import Interval
@@ -26,17 +28,14 @@ from experts.base import SetupError
 from experts.build import build
 from routers.base import Encoder
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Vectors = NDArray[np.float32]
-
 HELP = "every router on every data set, beside best single expert, zero router and oracle, with intervals"
 EXAMPLE = "lyceum bench routers --data mmlu_pro --data zeroeval"
 
 SHOWN = ("best", "over_single", "same_cost", "over_zero", "aiq", "qnc")
 """The figures of the table in the terminal; the page and the JSON have all."""
+
+WIDTH = 132
+"""Columns that the table needs; a narrower terminal wraps or scrolls."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--router", action="append", metavar="NAME", help="a router; may be repeated; default: all")
     parser.add_argument("--encoder", default="routers.encoders:MiniLM", help="import string of the encoder")
     parser.add_argument("--state", type=Path, default=Path("state/bench"), help="for vectors, PNG and HTML")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="data sets at once; default: the cores")
     parser.add_argument("--repetitions", type=int, default=400, help="bootstrap resamples (default 400)")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
 
@@ -56,17 +56,19 @@ def run(args: argparse.Namespace) -> int:
     chosen = args.data or data.names(place)
     if not chosen:
         raise SetupError(f"there is no data set here: give --folder, or set {data.VARIABLE}")
-    sets = [data.load(name, place) for name in chosen]
-    done = list(contests(args, sets, _heads(args.router)))
+    for name in args.data or ():
+        data.load(name, place)
+    done = contests(args, chosen, _heads(args.router))
     written = write(done, args.state)
     if args.json:
         import orjson
 
         sys.stdout.write(orjson.dumps([figures(each) for each in done], option=orjson.OPT_INDENT_2).decode() + "\n")
         return 0
+    console = Console(width=max(Console().width, WIDTH))
     for each in done:
-        Console().print(table(each))
-    Console().print(f"All figures, and the frontiers with their bands: {written}", highlight=False)
+        console.print(table(each))
+    console.print(f"All figures, and the frontiers with their bands: {written}", highlight=False)
     return 0
 
 
@@ -78,48 +80,64 @@ def _heads(wanted: Sequence[str] | None) -> dict[str, str]:
     return {name: use for name, use in known.items() if not wanted or name in wanted}
 
 
-def contests(args: argparse.Namespace, sets: Sequence[DataSet], routers: Mapping[str, str]) -> Iterator[Contest]:
-    """One contest after the other, with a progress bar on stderr."""
+def contests(args: argparse.Namespace, sets: Sequence[str], routers: Mapping[str, str]) -> list[Contest]:
+    """A contest for each data set, several at once, with a progress bar on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    encoder = build({"use": args.encoder}, "--encoder")
-    made = [_vectors(each, encoder, args.state / "vectors") for each in sets]
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(sets) * (len(routers) + 1))
-        for each, pair in zip(sets, made, strict=True):
-            progress.update(task, description=each.name)
-            against = frontier.baselines(each.train, each.test)
-            rows = contest.baselines(each, against, args.repetitions)
-            rows.append(contest.by_chance(each, against, args.repetitions))
-            progress.advance(task)
-            for name, use in routers.items():
-                progress.update(task, description=f"{each.name}: {name}")
-                rows.append(contest.entry(name, use, each, pair, against, args.repetitions))
+        task = progress.add_task("data sets", total=len(sets))
+        if args.jobs == 1:
+            return [held(args, name, routers) for name in progress.track(sets, task_id=task)]
+        os.environ.update({name: "1" for name in THREADS})  # a process a core: more threads only get in the way
+        with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
+            under_way = {pool.submit(held, args, name, routers): name for name in sets}
+            done = {}
+            for future in as_completed(under_way):
+                done[under_way[future]] = future.result()
                 progress.advance(task)
-            yield Contest(each, against, tuple(rows))
+    return [done[name] for name in sets]
 
 
-def _vectors(each: DataSet, encoder: Encoder, folder: Path) -> tuple[Vectors, Vectors]:
-    return vectors(each.train.prompts, encoder, folder), vectors(each.test.prompts, encoder, folder)
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def held(args: argparse.Namespace, name: str, routers: Mapping[str, str]) -> Contest:
+    """One contest, from loading to the last router."""
+    each = data.load(name, data.folder(args.folder))
+    encoder: Encoder = build({"use": args.encoder}, "--encoder")
+    folder = args.state / "vectors"
+    ready = contest.prepare(each, *(vectors(part.prompts, encoder, folder) for part in (each.train, each.test)))
+    rows = contest.baselines(each, ready.against, args.repetitions)
+    rows.append(contest.by_chance(each, ready.against, args.repetitions))
+    rows += [contest.entry(name, use, ready, args.repetitions) for name, use in routers.items()]
+    return Contest(each, ready.against, tuple(rows))
 
 
 def ordered(each: Contest) -> list[Entry]:
     """Trivial policies first, then routers by what they add to the zero router, the bound last."""
-    rank = {"trivial": 0, "router": 1, "bound": 2}
+    rank = {"single": 0, "trivial": 1, "router": 2, "bound": 3}
     return sorted(each.entries, key=lambda row: (rank[row.kind], -row.compared.figures["over_zero"].value))
 
 
 def table(each: Contest) -> Table:
     """The terminal's version."""
     title = f"{each.data.name}: {len(each.data.test)} test prompts, {len(each.data.test.experts)} experts"
-    found = Table("", title=title, title_justify="left")
+    found = Table(title=title, title_justify="left")
+    found.add_column("", no_wrap=True, max_width=24)
     heads_ = [*SHOWN, "ece", *(["apgr", "cpt50"] if _paired(each) else [])]
     for head in heads_:
-        found.add_column(head.replace("_", " "), justify="right")
+        found.add_column(head.replace("_", " "), justify="right", no_wrap=True)
     for row in ordered(each):
-        cells = [short(row.compared.figures[name]) for name in SHOWN]
+        known = told(row)
+        cells = [short(known[name]) if name in known else "" for name in SHOWN]
         cells += [_number(row.ece), *(short(row.pair[name]) if row.pair else "" for name in heads_[len(SHOWN) + 1 :])]
         found.add_row(row.name, *cells, style="" if row.kind == "router" else "dim")
     return found
+
+
+def told(row: Entry) -> Mapping[str, Interval]:
+    """The figures that make sense for a row: what is one point has no frontier."""
+    alone = row.kind == "single"
+    return {name: value for name, value in row.compared.figures.items() if not alone or name in SHOWN[:3]}
 
 
 def _paired(each: Contest) -> bool:
@@ -184,9 +202,9 @@ def chapter(each: Contest, svg: str) -> str:
 
 def _row(row: Entry) -> list[Cell | str]:
     cells: list[Cell | str] = [row.name]
-    for name, interval in row.compared.figures.items():
+    for name in FIGURES:
         signed = name in ("over_single", "same_cost", "over_zero", "performance_gain", "cost_saving")
-        cells.append(_cell(interval, signed))
+        cells.append(_cell(told(row).get(name), signed))
     cells += [_number(value) for value in (row.ece, row.ece_gap, row.collapse)]
     return [*cells, _number(row.used, 2), _number(row.fit_seconds, 1), _number(row.estimate_micros, 0)]
 
@@ -209,7 +227,7 @@ def figures(each: Contest) -> dict[str, Any]:
             {
                 "name": row.name,
                 "kind": row.kind,
-                **row.compared.figures,
+                **told(row),
                 **row.pair,
                 "ece": row.ece,
                 "ece_gap": row.ece_gap,

@@ -71,7 +71,7 @@ def scene(against: Baselines, routers: Sequence[compare.Compared], live: Replaye
     return Scene(
         routers=[_line(each) for each in routers],
         experts=[Dot(name, c * PER, s) for name, c, s in zip(against.test.experts, cost, score, strict=True)],
-        zero=Line("zero router", cost[against.zero] * PER, score[against.zero]),
+        zero=Line("zero router", cost[list(against.zero)] * PER, score[list(against.zero)]),
         oracle=Line("oracle", bound[0] * PER, bound[1]),
         live=None
         if live is None
@@ -117,7 +117,7 @@ def _zero_at(against: Baselines, budget: float) -> tuple[Array, Array]:
     """Score and cost of each prompt, in expectation, of the zero router's mixture that costs `budget`."""
     import numpy as np
 
-    test, zero = against.test, against.zero
+    test, zero = against.test, list(against.zero)
     costs = test.cost[:, zero].mean(axis=0)
     place = float(np.interp(budget, costs, np.arange(len(zero))))
     low, high = zero[int(np.floor(place))], zero[int(np.ceil(place))]

@@ -46,9 +46,10 @@ def group_sums(values: NDArray[np.float64], groups: Sequence[str]) -> tuple[NDAr
 
     numbers = {name: i for i, name in enumerate(dict.fromkeys(groups))}
     member = np.fromiter((numbers[name] for name in groups), dtype=np.int64, count=len(groups))
-    sums = np.zeros((len(numbers), values.shape[1]))
-    np.add.at(sums, member, values)
-    return sums, np.bincount(member, minlength=len(numbers)).astype(np.float64)
+    sizes = np.bincount(member, minlength=len(numbers))
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    sums: NDArray[np.float64] = np.add.reduceat(values[np.argsort(member, kind="stable")], starts, axis=0)
+    return sums, sizes.astype(np.float64)
 
 
 def resampled_means(

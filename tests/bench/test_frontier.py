@@ -92,5 +92,5 @@ def test_shuffled_labels_claim_no_gain_over_the_zero_router():
 def test_the_zero_routers_experts_are_chosen_on_train_alone():
     train, test = table([[0.5, 0.9, 0.7]], [1, 2, 3]), table([[0.1, 0.2, 1.0]], [1, 2, 3])
     against = frontier.baselines(train, test)
-    assert (against.best, against.zero) == (1, [0, 1])
-    assert metrics.hull_index(*against.singles.curve) != against.zero
+    assert (against.best, against.zero) == (1, (0, 1))
+    assert tuple(metrics.hull_index(*against.singles.curve)) != against.zero
