@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from asyncio import Future
 from collections.abc import Callable
-from typing import Any
 
 from experts import sse
 from experts.base import BrokenOff, Chunk, ExpertError
@@ -34,11 +34,12 @@ HandOver = Callable[[Life, Ask | Accept, Turn], None]
 class Hot:
     """One request on its way through one or several experts to its turn."""
 
-    __slots__ = ("call", "hand_over", "life", "names_expert", "turn")
+    __slots__ = ("call", "gone", "hand_over", "life", "names_expert", "turn")
 
     def __init__(self, life: Life, turn: Turn, names_expert: bool, hand_over: HandOver) -> None:
         self.life, self.turn, self.names_expert, self.hand_over = life, turn, names_expert, hand_over
         self.call: Call | None = None
+        self.gone = False
         turn.gone = self.left
 
     def go(self) -> None:
@@ -71,6 +72,7 @@ class Hot:
 
     def left(self) -> None:
         """The client went away: its expert is cancelled, and what was said is written down."""
+        self.gone = True
         if self.call is not None:
             if self.call.exchange is not None:
                 self.call.exchange.cancel()
@@ -80,17 +82,19 @@ class Hot:
         """The headers that explain the answer."""
         return [(b"x-lyceum-expert", expert.encode()), (b"x-lyceum-decision", self.life.request.id.encode())]
 
-    def when_durable(self, rows: list[Any], then: Callable[[], None]) -> None:
-        """Calls `then` once the rows are in the ledger; if they cannot be, the client is told."""
+    def when_durable(self, rows: list[Future[None] | None], then: Callable[[], None]) -> None:
+        """Calls `then` once the rows are in the ledger; if they cannot be, the client is told, if it is still there."""
+        if self.gone:
+            return
         waiting = [row for row in rows if row is not None and not row.done()]
         if waiting:
             waiting[0].add_done_callback(lambda _: self.when_durable(rows, then))
             return
-        failed = next((row.exception() for row in rows if row is not None and row.exception()), None)
-        if failed is None:
-            then()
-        else:
+        failed = next((error for row in rows if row is not None and (error := row.exception())), None)
+        if isinstance(failed, Exception):
             self.refuse(failed)
+        else:
+            then()
 
 
 class Call:
@@ -147,11 +151,11 @@ class Call:
             self.exchange.cancel()
         self.failed(error)
 
-    def fail(self, error: ExpertError) -> None:
+    def fail(self, error: ExpertError) -> Future[None] | None:
         """Notes a failure."""
         failure = self.tally.failure(error)
-        self.tally.settle(failure, error.reason)
         self.hot.life.outcomes += (failure,)
+        return self.tally.settle(failure, error.reason)
 
     def failed(self, error: ExpertError) -> None:
         """Notes a failure, and asks the policy for another expert."""
@@ -235,8 +239,8 @@ class Stream(Call):
         return b""
 
     def begin(self) -> None:
-        """The head and what was held."""
-        if self.begun:
+        """The head and what was held, unless another expert has taken over since."""
+        if self.begun or (self.tally.settled and not self.ended):
             return
         self.begun = True
         turn = self.hot.turn
@@ -297,5 +301,5 @@ class Stream(Call):
         if not self.begun:
             super().failed(error)
             return
-        self.fail(error)
-        self.hot.turn.finish(b"data: " + errors.of(error).encoded() + b"\n\n")
+        last = b"data: %b\n\n" % errors.of(error).encoded()
+        self.hot.when_durable([self.fail(error)], lambda: self.hot.turn.finish(last))

@@ -145,6 +145,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         assert self.handler is not None
+        if self.parser.should_upgrade() and int(self.headers.get(b"content-length", b"0")):
+            raise REFUSED  # the parser takes what follows for another protocol: this body cannot be read
         body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
         method = self.parser.get_method().decode("latin-1")
         call = HTTPCall(method, self.path, self.headers, body, request_id())
