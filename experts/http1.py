@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -58,6 +59,7 @@ class Client:
         self._exchanges: set[Exchange] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.time: Callable[[], float] = time.monotonic  # the loop's own clock once it runs
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -76,6 +78,7 @@ class Client:
         """Starts an exchange; its answer goes to `sink`, never before this returns. Raises TooBusy."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
+            self.time = self._loop.time
         exchange = Exchange(self, b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body), deadlines, sink)
         connection = self._usable()
         if connection is not None:
@@ -115,10 +118,6 @@ class Client:
         await asyncio.sleep(0)  # the transports close in the loop's next turn
 
     # what connections and exchanges tell
-
-    def time(self) -> float:
-        assert self._loop is not None
-        return self._loop.time()
 
     def watch(self, due: float) -> None:
         if self._timer is None or due < self._timer.when():

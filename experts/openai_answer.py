@@ -35,6 +35,8 @@ def parse_usage(value: Any) -> Usage | None:
 
 
 def _count(value: Any) -> int | None:
+    if type(value) is int and 0 <= value <= MOST_TOKENS:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
         return None
     return int(value) if value == int(value) else None
@@ -58,11 +60,12 @@ class Progress:
 
     def cost(self, usage: Usage | None) -> int | None:
         """Nano-dollars, or None if they cannot be known."""
-        if self._price.tokens(Usage(1_000_000, 1_000_000)) == 0:
+        price = self._price
+        if not (price.prompt or price.completion or price.cached):
             return 0
         if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
             return None
-        return self._price.tokens(usage)
+        return price.tokens(usage)
 
     def take(self, payload: dict[str, Any], data: bytes) -> Chunk:
         """The chunk of one event. The usage that comes alone after the end carries the cost."""

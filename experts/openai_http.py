@@ -71,6 +71,7 @@ class OpenAIHTTP:
     _client: Client = field(init=False, repr=False)
     _path: str = field(init=False, repr=False)
     _head: bytes = field(default=b"", init=False, repr=False)
+    _deadlines: Deadlines = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Raises ValueError for a bad URL."""
@@ -78,6 +79,7 @@ class OpenAIHTTP:
         origin = f"{parts.scheme}://{parts.netloc}"
         self._client = Client(origin, connections=self.limits.connections, waiting=self.limits.waiting)
         self._path = parts.path.rstrip("/") + "/chat/completions"
+        self._deadlines = self.limits.deadlines(None)
 
     @property
     def served(self) -> str:
@@ -125,15 +127,17 @@ class OpenAIHTTP:
             yield rest
 
     def _ask(self, request: Request) -> Response:
-        deadlines = self.limits.deadlines(request.deadline)
-        return Response(self._client, self._ready_head(), orjson.dumps(self._body(request)), deadlines)
+        return Response(self._client, self._ready_head(), orjson.dumps(self._body(request)), self._until(request))
+
+    def _until(self, request: Request) -> Deadlines:
+        return self._deadlines if request.deadline is None else self.limits.deadlines(request.deadline)
 
     def send(self, request: Request, sink: Sink) -> Exchange:
         """Asks without a coroutine: the answer comes to `sink` in callbacks, to be read with `progress`, `whole`
         and `piece`. Raises ExpertError."""
-        deadlines = self.limits.deadlines(request.deadline)
+        body = orjson.dumps(self._body(request))
         try:
-            return self._client.send(self._ready_head(), orjson.dumps(self._body(request)), deadlines, sink)
+            return self._client.send(self._ready_head(), body, self._until(request), sink)
         except HTTPError as error:
             raise of_transport(error) from error
 
