@@ -193,7 +193,7 @@ async def test_cancels_at_random_points_lose_no_slot():
 
     async def impatient() -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(chance.random() * 0.006):
+            async with asyncio.timeout(chance.random() * 0.02):
                 await get(client)
 
     async with serving(handler) as server:
