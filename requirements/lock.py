@@ -19,11 +19,12 @@ LOCKS = {
     "default": ["pyproject.toml"],
     "dev": ["pyproject.toml", "--group", "dev"],
     "litellm": ["pyproject.toml", "--extra", "litellm"],
+    "litellm-test": ["pyproject.toml", "--extra", "litellm", "--group", "test"],
     "postgres": ["pyproject.toml", "--extra", "postgres"],
     "routellm": ["pyproject.toml", "--extra", "routellm"],
-    "sentence-transformers": ["pyproject.toml", "--extra", "sentence-transformers", "--group", "test"],
+    "sentence-transformers": ["pyproject.toml", "--extra", "sentence-transformers"],
 }
-"""What each file locks. The last one has the test tools too: it exists for the parity of the encoders."""
+"""What each file locks."""
 
 CPU = "sentence-transformers-cpu"
 CPU_NOTE = """\
