@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from experts.build import load as load_class
@@ -26,6 +27,7 @@ HEADS = ("routers.domain:Domains", "routers.clusters:Clusters", "routers.linear:
 """`knn` and `mf` may be added: on the recorded sets they changed no result beyond noise, and cost time."""
 FOLDS = 5
 TURNS = 1000
+LEAST_VARIANCE = 1e-4
 ROUNDS = 3
 CONTEST = 0.06
 """How far below the best expert of a prompt one must be to matter e times less to the weights of the gaps: routing
@@ -66,23 +68,28 @@ class Blend:
     def predict(self, inputs: Inputs) -> tuple[Matrix, Matrix]:
         import numpy as np
 
-        said, doubts = zip(*(head.predict(inputs) for head in self.heads), strict=True)
-        quality = np.zeros_like(said[0])
-        for one, level, gap in zip(said, self.level, self.gaps, strict=True):
-            mean = one.mean(1, keepdims=True)
-            quality += level * (mean - self.easy) + gap * (one - mean - self.difference)
-        quality += self.easy + self.difference
-        return quality, self._doubt(said, doubts, quality)
+        told = [head.predict(inputs) for head in self.heads]
+        said, doubt = np.array([one for one, _ in told]), np.array([one for _, one in told])
+        flat = said.reshape(len(said), -1)
+        level = self._levels @ said.mean(2)
+        quality = (self.gaps @ flat).reshape(said.shape[1:]) + level[:, None] + self._offset
+        # Their own doubts, as far as the heads are different witnesses, and their disagreement.
+        spread = (self._shares**2) @ doubt.reshape(flat.shape) ** 2 + self._shares @ (flat - quality.ravel()) ** 2
+        return quality, np.sqrt(spread + LEAST_VARIANCE).reshape(quality.shape)
 
-    def _doubt(self, said: tuple[Matrix, ...], doubts: tuple[Matrix, ...], quality: Matrix) -> Matrix:
-        """The heads' own doubt, as far as they are different witnesses, and their disagreement."""
-        import numpy as np
+    @cached_property
+    def _levels(self) -> Matrix:
+        """Weights of the heads' levels beyond what their gaps bring along."""
+        return self.level - self.gaps
 
-        share = self.gaps / max(float(self.gaps.sum()), 1e-6)
-        variance = np.full_like(quality, 1e-4)
-        for one, doubt, weight in zip(said, doubts, share, strict=True):
-            variance += weight * weight * doubt * doubt + weight * (one - quality) ** 2
-        return np.sqrt(variance)
+    @cached_property
+    def _offset(self) -> Matrix:
+        offset: Matrix = self.easy * (1.0 - self.level.sum()) + self.difference * (1.0 - self.gaps.sum())
+        return offset
+
+    @cached_property
+    def _shares(self) -> Matrix:
+        return self.gaps / max(float(self.gaps.sum()), 1e-6)
 
 
 def out_of_fold(kind: Any, inputs: Inputs, score: Table, domains: Sequence[str]) -> Table:

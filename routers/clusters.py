@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from routers.domain import means_by_part
+from routers.domain import means_by_part, mixed, moments
 from routers.inputs import Inputs
 from routers.logistic import softmax
 
@@ -47,12 +48,17 @@ class Clusters:
         return cls(centres, temperature, *means_by_part(share, score))
 
     def predict(self, inputs: Inputs) -> tuple[Matrix, Matrix]:
+        return mixed(softmax(inputs.vectors @ self._directions), self._moments)
+
+    @cached_property
+    def _directions(self) -> Matrix:
         import numpy as np
 
-        share = softmax(inputs.vectors @ self.centres.T / np.float32(self.temperature))
-        quality = share @ self.mean
-        spread = np.maximum(share @ (self.variance + self.mean**2) - quality**2, 0.0)
-        return quality, np.sqrt(spread)
+        return np.ascontiguousarray(self.centres.T / np.float32(self.temperature))
+
+    @cached_property
+    def _moments(self) -> Matrix:
+        return moments(self.mean, self.variance)
 
 
 def spherical_means(vectors: Matrix, count: int, seed: int = 0) -> Matrix:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from routers import logistic
@@ -51,17 +52,32 @@ class Domains:
         return cls(names, features, coefficients, mean, variance)
 
     def predict(self, inputs: Inputs) -> tuple[Matrix, Matrix]:
-        import numpy as np
+        return mixed(self.probabilities(inputs), self._moments)
 
-        share = self.probabilities(inputs)
-        quality = share @ self.mean
-        # The doubt within domains, and the doubt about the domain.
-        spread = np.maximum(share @ (self.variance + self.mean**2) - quality**2, 0.0)
-        return quality, np.sqrt(spread)
+    @cached_property
+    def _moments(self) -> Matrix:
+        return moments(self.mean, self.variance)
 
     def probabilities(self, inputs: Inputs) -> Matrix:
         """Of each domain, shape (N, D)."""
         return logistic.softmax(self.features.rows(inputs) @ self.coefficients)
+
+
+def moments(mean: Matrix, variance: Matrix) -> Matrix:
+    """Mean and mean square of each part, side by side: (D, 2M)."""
+    import numpy as np
+
+    return np.hstack([mean, variance + mean**2])
+
+
+def mixed(share: Matrix, moments: Matrix) -> tuple[Matrix, Matrix]:
+    """Mean and deviation of a mixture of parts: the doubt within parts, and the doubt about the part."""
+    import numpy as np
+
+    both = share @ moments
+    half = both.shape[1] // 2
+    mean = both[:, :half]
+    return mean, np.sqrt(np.maximum(both[:, half:] - mean * mean, 0.0))
 
 
 def means_by_part(share: NDArray[np.float64], score: NDArray[np.float64]) -> tuple[Matrix, Matrix]:

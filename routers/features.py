@@ -38,8 +38,8 @@ class Features:
     def fit(cls, inputs: Inputs) -> Features:
         import numpy as np
 
-        words = Words.fit(inputs.prompts)
-        parts = (inputs.lexical, words.rows(inputs.prompts), inputs.vectors)
+        words = Words.fit(inputs.terms)
+        parts = (inputs.lexical, words.rows(inputs.terms), inputs.vectors)
         # Components of one kind are scaled alike: their spread is part of what they say. Lexical marks are not.
         spread = [part.std(0) for part in parts]
         spread[1:] = [np.full(len(part), np.sqrt(np.mean(part**2))) for part in spread[1:]]
@@ -57,14 +57,11 @@ class Features:
     def _rows(self, inputs: Inputs) -> Matrix:
         import numpy as np
 
-        rows = np.empty((len(inputs), 1 + len(self.mean)), np.float32)
         marks = 1 + inputs.lexical.shape[1]
-        words = marks + self.words.directions.shape[1]
-        rows[:, 0] = 1.0
-        rows[:, 1:marks] = inputs.lexical
-        rows[:, marks:words] = self.words.rows(inputs.prompts)
-        rows[:, words:] = inputs.vectors
+        ones = np.ones((len(inputs), 1), np.float32)
+        rows = np.concatenate([ones, inputs.lexical, self.words.rows(inputs.terms), inputs.vectors], axis=1)
         rows[:, 1:] -= self.mean
         rows[:, 1:] *= self.scale
-        np.clip(rows[:, 1:marks], -FARTHEST, FARTHEST, out=rows[:, 1:marks])
+        lexical = rows[:, 1:marks]
+        np.minimum(np.maximum(lexical, -FARTHEST, out=lexical), FARTHEST, out=lexical)
         return rows

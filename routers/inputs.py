@@ -2,55 +2,51 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import log1p
 from typing import TYPE_CHECKING, Any
 
+from routers.words import ends, terms
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LOOK = 2000
-"""Characters that the lexical features look at; the length counts the rest too."""
-OPTIONS = re.compile(r"(?:^|\n)\s*\(?[A-J][.):]\s")
-CODE = re.compile(
-    r"\bdef \w+\(|\bclass \w+|\bimport \w+|\breturn\b|```|[;{}]\s*\n|=>|\bfunction\b|\bSELECT\b|\bassert\b"
+MARKS = (
+    ("def", "class", "import", "return", "function", "select", "assert", "{", "}", ";", "`"),
+    ("=", "+", "*", "/", "^", "<", ">", "≤", "≥", "√", "∑", "∫", "\\", "$", "%"),
+    tuple("0123456789"),
+    ("what", "which", "who", "when", "where", "why", "how"),
+    ("many", "much", "total", "each"),
+    ("write", "translate", "explain", "list", "rewrite", "extract", "summarize"),
+    ("prove", "if", "then", "all", "every", "true", "false", "not"),
+    ("?",),
+    (",",),
+    ("_", "__", "___"),
+    ('"', "“", "'"),
 )
-FORMULA = re.compile(r"[=+*/^<>≤≥√∑∫]|\\[a-z]+|\$")
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-WORD = re.compile(r"[^\W\d_]+")
-ASKS = re.compile(r"\b(?:how many|how much|what|which|who|when|where|why|how|is|are|does|can)\b", re.IGNORECASE)
-ORDERS = re.compile(
-    r"\b(?:write|translate|summari[sz]e|explain|list|prove|rewrite|extract|find|compute)\b", re.IGNORECASE
-)
-COUNTED = (OPTIONS, CODE, FORMULA, NUMBER, WORD, ASKS, ORDERS)
+"""Words counted together: code, formulas, digits, questions, amounts, orders, logic, punctuation."""
 
 
-def lexical(prompt: str, length: int) -> list[float]:
-    """Cheap features: lengths, counts of marks of options, code, formulas and numbers, shares of kinds of letters."""
-    text = prompt[:LOOK]
-    seen = len(text) or 1
-    counts = [log1p(len(pattern.findall(text))) for pattern in COUNTED]
-    ascii_letters = len(text.encode("ascii", "ignore"))
+def lexical(prompt: str, length: int, counts: Counter[str]) -> list[float]:
+    """Cheap features: lengths, and how often each of MARKS occurs at the ends of the prompt."""
+    text = ends(prompt)
+    find = counts.get
     return [
         log1p(length),
-        *counts,
         log1p(text.count("\n")),
-        1.0 - ascii_letters / seen,
-        sum(map(str.isupper, text)) / seen,
+        1.0 - len(text.encode("ascii", "ignore")) / (len(text) or 1),
         float(text.rstrip().endswith("?")),
-        float("?" in text),
-        float('"' in text or "“" in text),
-        float("___" in text or "_ _" in text),
-        log1p(text.count(",")),
         log1p(text.rpartition("\n")[2].count(",")),
+        log1p(text.count("\nA") + text.count("\nB") + text.count("\nC")),
+        *[log1p(sum([find(mark, 0) for mark in marks])) for marks in MARKS],
     ]
 
 
-FEATURES = len(lexical("", 0))
+FEATURES = len(lexical("", 0, Counter()))
 
 
 @dataclass(frozen=True)
@@ -73,8 +69,13 @@ class Inputs:
         """Shape (N, FEATURES)."""
         import numpy as np
 
-        rows = [lexical(prompt, length) for prompt, length in zip(self.prompts, self.lengths, strict=True)]
+        rows = [lexical(*prompt) for prompt in zip(self.prompts, self.lengths, self.terms, strict=True)]
         return np.array(rows, np.float32).reshape(len(rows), FEATURES)
+
+    @cached_property
+    def terms(self) -> list[Counter[str]]:
+        """The counted words of each prompt."""
+        return [terms(prompt) for prompt in self.prompts]
 
     def rows(self, index: NDArray[np.intp]) -> Inputs:
         """The prompts at `index`, in that order."""
