@@ -13,17 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from policies.batches import StoreUnavailable
 from policies.book import Account, Book, Hold, Key, Moves, Operation, Order, Refused, Reservation
 from policies.clock import SteadyClock
 from policies.limits import Charge, Limit, Rate, Scopes, charges
 from policies.store_sqlite import SQLiteStore
-from policies.writer import StoreUnavailable
 
 GRACE = 30.0
 """Seconds after a call's own deadline until its reservation is swept."""
 SWEEP_SECONDS = 5.0
-LONGEST_WAIT = 5.0
-"""Seconds after which nothing is waited for any more, however busy the store is."""
 LONGEST_PERIOD = 32 * 24 * 3600
 
 
@@ -82,9 +80,11 @@ class Accounts:
         rates: Sequence[Rate] = (),
         clock: Callable[[], float] | None = None,
         alarm: Callable[[Alarm], None] = lambda alarm: None,
+        longest_wait: float = 5.0,
     ) -> None:
+        """`longest_wait`: seconds after which a call is refused, however busy the store is."""
         self.store, self.limits, self.rates = store, tuple(limits), tuple(rates)
-        self._clock, self._alarm = clock or SteadyClock(), alarm
+        self._clock, self._alarm, self._longest_wait = clock or SteadyClock(), alarm, longest_wait
         self._taken: dict[Key, int] = {}
         self._late: dict[str, Operation] = {}
         self._pending: set[asyncio.Future[Any]] = set()
@@ -94,7 +94,8 @@ class Accounts:
     def open(
         cls, where: str | Path, limits: Sequence[Limit] = (), rates: Sequence[Rate] = (), **about: Any
     ) -> Accounts:
-        """Accounts in a SQLite file or at a PostgreSQL server's URL; `about`: clock, alarm. Raises SetupError."""
+        """Accounts in a SQLite file or at a PostgreSQL server's URL. `about`: clock, alarm, longest_wait.
+        Raises SetupError."""
         if str(where).startswith(("postgresql://", "postgres://")):
             from policies.store_postgres import PostgresStore
 
@@ -196,7 +197,7 @@ class Accounts:
 
     async def _answer(self, future: asyncio.Future[Any]) -> Any:
         """What the future has, as long as the store makes progress or at least answers."""
-        until = asyncio.get_running_loop().time() + LONGEST_WAIT
+        until = asyncio.get_running_loop().time() + self._longest_wait
         while True:
             progress = self.store.progress
             done, _ = await asyncio.wait({future}, timeout=self.store.patience)

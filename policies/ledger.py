@@ -13,9 +13,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from policies.batches import StoreUnavailable
 from policies.rows import COLUMNS, DecisionRow, OutcomeRow, Row, Value, checksum, readable
 from policies.schema import insert, reader
-from policies.writer import StoreUnavailable, Writer
+from policies.writer import Writer
 
 LedgerUnavailable = StoreUnavailable
 """The row is not durable: no answer may be given that is not recorded."""

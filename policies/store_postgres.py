@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from experts.base import SetupError
+from policies.batches import Batches, StoreUnavailable
 from policies.book import Account, Book, Key, Operation, Reservation
-from policies.writer import ITEM_ERRORS, StoreUnavailable
+from policies.writer import ITEM_ERRORS
 
 if TYPE_CHECKING:
     import asyncpg
 
-LARGEST_BATCH = 500
 TRIES = 5
 """A deadlock or a serialization failure undid the transaction: it is run again."""
 SETTINGS = {
@@ -44,8 +44,9 @@ class PostgresStore:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._queue: asyncio.Queue[tuple[Operation, asyncio.Future[Any]] | None] = asyncio.Queue()
-        self._writing: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._batches: Batches[Operation] = Batches("the store of budgets", self._run, self._end)
+        self._begun = False
         self._connection: asyncpg.Connection | None = None
         self._reading: asyncpg.Connection | None = None
         self._reader = asyncio.Lock()
@@ -69,11 +70,10 @@ class PostgresStore:
 
     def submit(self, operation: Operation) -> asyncio.Future[Any]:
         """Queues an operation; its result once it is durable, or StoreUnavailable."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write())
-        self._queue.put_nowait((operation, future))
-        return future
+        if not self._begun:
+            self._begun = True
+            self._batches.start()
+        return self._batches.submit(operation)
 
     async def expired(self, now: float) -> list[str]:
         """Names of open reservations whose time is over."""
@@ -91,26 +91,25 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Ends after all that is queued is durable."""
-        if self._writing is not None:
-            self._queue.put_nowait(None)
-            await self._writing
-            self._writing = None
-        for connection in (self._connection, self._reading):
-            if connection is not None:
-                with suppress(OSError):
-                    await connection.close(timeout=CONNECT_SECONDS)
+        if self._begun:
+            await self._batches.close()
+        if self._reading is not None:
+            with suppress(OSError):
+                await self._reading.close(timeout=CONNECT_SECONDS)
 
-    async def _write(self) -> None:
-        more = True
-        while more:
-            batch = [await self._queue.get()]
-            while not self._queue.empty() and len(batch) < LARGEST_BATCH:
-                batch.append(self._queue.get_nowait())
-            entries = [entry for entry in batch if entry is not None]
-            more = len(entries) == len(batch)
-            results = await self._commit([operation for operation, _ in entries]) if entries else []
-            for (_, future), result in zip(entries, results, strict=True):
-                _answer(future, result)
+    def _run(self, operations: Sequence[Operation]) -> Sequence[Any]:
+        """A batch in the thread, whose event loop has nothing else to do: no row stays locked while others talk."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._loop.run_until_complete(self._commit(operations))
+
+    def _end(self) -> None:
+        if self._loop is None:
+            return
+        if self._connection is not None:
+            with suppress(OSError):
+                self._loop.run_until_complete(self._connection.close(timeout=CONNECT_SECONDS))
+        self._loop.close()
 
     async def _commit(self, operations: Sequence[Operation]) -> Sequence[Any]:
         import asyncpg
@@ -246,16 +245,6 @@ def _reservation(row: Any) -> Reservation:
 
 def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
-
-
-def _answer(future: asyncio.Future[Any], result: Any) -> None:
-    if future.done():
-        return
-    if isinstance(result, Exception):
-        future.set_exception(result)
-        future.exception()  # counts as seen, also when nobody waits any more
-    else:
-        future.set_result(result)
 
 
 def _why(error: Exception) -> str:

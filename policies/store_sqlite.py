@@ -11,9 +11,10 @@ from typing import Any
 
 import orjson
 
+from policies.batches import StoreUnavailable
 from policies.book import Account, Book, Operation, Reservation
 from policies.schema import insert, reader
-from policies.writer import StoreUnavailable, Writer
+from policies.writer import Writer
 
 
 class SQLiteStore:

@@ -1,4 +1,4 @@
-"""Group commit on a SQLite file: one thread does all that is queued in one durable transaction.
+"""Group commit on a SQLite file: all that is queued goes into one durable transaction.
 
 Each call of SQLite gives Python's lock away and has to win it back from a busy event loop; so what a batch needs is
 done in few calls, not in a few for each item.
@@ -7,23 +7,20 @@ done in few calls, not in a few for each item.
 from __future__ import annotations
 
 import asyncio
-import queue
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from experts.base import SetupError
+from policies.batches import Batches, Item, StoreUnavailable, refused
 from policies.schema import BUSY_SECONDS, Migration, connect
 
-Item = TypeVar("Item")
 Work = Callable[[sqlite3.Connection, Sequence[Item]], Sequence[Any]]
 """Does the items inside the transaction; their results, in order."""
 
-LARGEST_BATCH = 500
 TURN_SECONDS = 0.0005
 """Between two looks whether another process has ended its transaction."""
 RETRY_SECONDS = 1.0
@@ -37,10 +34,6 @@ ITEM_ERRORS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, Typ
 """The fault is in one item, not in the file."""
 
 
-class StoreUnavailable(Exception):
-    """The file cannot be written. What was queued is not acknowledged; nothing that depends on it may go on."""
-
-
 class Writer(Generic[Item]):
     """The one writer of a file in this process. Other processes may write the same file."""
 
@@ -48,59 +41,31 @@ class Writer(Generic[Item]):
         """Opens or makes the file. Raises SetupError."""
         self._path, self._migrations, self._do = path, migrations, work
         self._connection: sqlite3.Connection | None = connect(path, migrations)
-        self._queue: queue.SimpleQueue[Entry[Item] | None] = queue.SimpleQueue()
         self._failed: str | None = None
         self.commits = 0
         """How many transactions ended well."""
         self._retry_at = 0.0
-        self._closed = False
-        self._thread = threading.Thread(target=self._work, name=f"writer of {path.name}", daemon=True)
-        self._thread.start()
+        self._batches: Batches[Item] = Batches(path.name, self._commit, self._end)
+        self._batches.start()
 
     @property
     def available(self) -> bool:
         """Whether the last commit succeeded."""
-        return self._failed is None and not self._closed
+        return self._failed is None and not self._batches.closed
 
     def submit(self, item: Item) -> asyncio.Future[Any]:
         """Queues an item. The future has its result once it is durable, or StoreUnavailable."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        refusal = self._refusal()
-        if refusal is None:
-            self._queue.put((item, future, loop))
-        else:
-            _settle([(future, None, StoreUnavailable(refusal))])
-        return future
-
-    def _refusal(self) -> str | None:
-        if self._closed:
-            return f"{self._path.name} is closed"
-        return self._failed if self._failed and time.monotonic() < self._retry_at else None
+        if self._failed and time.monotonic() < self._retry_at:
+            return refused(self._failed)
+        return self._batches.submit(item)
 
     async def close(self) -> None:
-        """Writes all that is queued, then ends the thread. May be called twice."""
-        if not self._closed:
-            self._closed = True
-            self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        """Writes all that is queued. May be called twice."""
+        await self._batches.close()
 
-    def _work(self) -> None:
-        while True:
-            batch = self._next_batch()
-            entries = [entry for entry in batch if entry is not None]
-            _deliver(entries, self._commit([item for item, _, _ in entries]) if entries else [])
-            if len(entries) < len(batch):
-                break
+    def _end(self) -> None:
         if self._connection is not None:
             self._connection.close()
-
-    def _next_batch(self) -> list[Entry[Item] | None]:
-        batch = [self._queue.get()]
-        with suppress(queue.Empty):
-            while batch[-1] is not None and len(batch) < LARGEST_BATCH:
-                batch.append(self._queue.get_nowait())
-        return batch
 
     def _commit(self, items: Sequence[Item]) -> Sequence[Any]:
         """The items' results in order, or the error that each is answered with."""
@@ -157,28 +122,3 @@ def _begin(connection: sqlite3.Connection) -> None:
             time.sleep(TURN_SECONDS)
         else:
             return
-
-
-Entry = tuple[Item, "asyncio.Future[Any]", asyncio.AbstractEventLoop]
-
-
-def _deliver(entries: Sequence[Entry[Item]], results: Sequence[Any]) -> None:
-    """Answers every item in the event loop that asked, one call a loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, Exception | None]]] = {}
-    for (_, future, loop), result in zip(entries, results, strict=True):
-        error = result if isinstance(result, Exception) else None
-        by_loop.setdefault(loop, []).append((future, result, error))
-    for loop, settled in by_loop.items():
-        with suppress(RuntimeError):  # the loop has ended: nobody waits
-            loop.call_soon_threadsafe(_settle, settled)
-
-
-def _settle(settled: Sequence[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
-    for future, result, error in settled:
-        if future.done():
-            continue  # the one who waited has gone; the row stands
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-            future.exception()  # counts as seen: whoever awaits still gets it, whoever does not raises no warning

@@ -13,11 +13,11 @@ from bench.postgres_server import PostgresServer
 from experts.base import SetupError
 from experts.card import nano
 from policies.accounts import Accounts
+from policies.batches import StoreUnavailable
 from policies.book import Account, Hold, Operation
 from policies.limits import Limit
 from policies.periods import Period
 from policies.store_postgres import PostgresStore
-from policies.writer import StoreUnavailable
 from tests.policies import test_accounts as anywhere
 from tests.policies.test_accounts import DAY, KEY, ME, Clock
 from tests.policies.test_book import Machine, sized
@@ -201,13 +201,12 @@ async def test_a_deadlock_is_tried_again_row_48(server, open_accounts):
 
 
 async def test_a_lock_that_is_kept_too_long_refuses_and_frees_row_48(server, open_accounts, monkeypatch):
-    accounts = open_accounts(DAY)
+    accounts = open_accounts(DAY, longest_wait=0.5)
     await accounts.reserve("a", ME, 1)
     other = await asyncpg.connect(server.url)
     await other.execute("BEGIN")
     await other.fetch("SELECT * FROM accounts FOR UPDATE")
     monkeypatch.setattr(PostgresStore, "patience", 0.1)
-    monkeypatch.setattr("policies.accounts.LONGEST_WAIT", 0.5)
     with pytest.raises(StoreUnavailable, match="did not answer"):
         await accounts.reserve("b", ME, 1)
     await other.close()

@@ -9,11 +9,11 @@ import pytest
 import policies.accounts
 from experts.card import nano
 from policies.accounts import Accounts, Alarm
+from policies.batches import StoreUnavailable
 from policies.book import Hold, Refused
 from policies.limits import Limit, Rate
 from policies.periods import Period
 from policies.store_sqlite import SQLiteStore
-from policies.writer import StoreUnavailable
 
 DAY = Limit("day", 1.00)
 KEY = Limit("key", 0.40, ("key:*",), Period("month"))

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from policies.writer import StoreUnavailable, Writer
+from policies.batches import StoreUnavailable
+from policies.writer import Writer
 
 
 def table(connection):
@@ -65,7 +66,7 @@ async def test_a_job_that_cannot_reach_the_file_is_refused_and_the_next_tries_ag
 
 
 async def test_after_damage_what_is_queued_is_refused_too(writer, monkeypatch):
-    monkeypatch.setattr("policies.writer.LARGEST_BATCH", 1)
+    monkeypatch.setattr("policies.batches.LARGEST_BATCH", 1)
 
     def damaged(connection):
         time.sleep(0.02)
