@@ -16,7 +16,7 @@ WORDS = {
     "score": "how right an answer is, from 0 to 1, checked by program",
     "zero router": "the best mixture of single experts that ignores the prompt; a router is worth what it adds to it",
     "oracle": "the best expert of each prompt in hindsight, the cheapest of equals: nobody can reach it",
-    "win rate": "share of comparisons with every other expert on the same prompt; a tie counts half",
+    "win rate": "share of comparisons with the other experts on a prompt; a tie counts half, two failures nothing",
     "[low, high]": "95 % interval: paired bootstrap over groups of like prompts; Wilson's for shares",
 }
 
@@ -79,11 +79,11 @@ def experts(standing: Standing | None) -> str:
     """Who is good at what, and who was sent there."""
     if standing is None:
         return ""
-    parts = ["<h3>Win rate</h3>", _heat(standing.wins)]
+    parts = ["<h3>Mean score</h3>", _heat(standing.scores), "<h3>Win rate</h3>", _heat(standing.wins)]
     if standing.shares:
         parts += ["<h3>Share of the prompts under the policy in use</h3>", _heat(standing.shares)]
     note = (
-        "By domain, on the test prompts. Beside each share: its 95 % interval in percent, "
+        "By domain, on the test prompts. In percent, beside each its 95 % interval "
         "for as many trials as there are groups of like prompts."
     )
     return page.section("Who is good at what", note, *parts)

@@ -136,7 +136,7 @@ def show(report: Report, console: Console) -> None:
 
 def _ways(known: standing.Standing) -> Table:
     table = Table("", title=f"Cost and quality on {known.n} test prompts", title_justify="left")
-    for head in ("score", "$ per 1,000", "score over the best single"):
+    for head in ("score", "$ per 1,000", "over the best single"):
         table.add_column(head, justify="right")
     for way in known.ways:
         style = {"policy": "bold", "trivial": "dim", "bound": "dim"}.get(way.kind, "")
@@ -146,7 +146,7 @@ def _ways(known: standing.Standing) -> Table:
 
 
 def _three(interval: Interval, sign: str = "") -> str:
-    return f"{interval.value:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
+    return f"{interval.value:{sign}.3f} ±{(interval.high - interval.low) / 2:.3f}"
 
 
 def _domains(known: standing.Standing) -> Table:
@@ -185,6 +185,7 @@ def figures(report: Report) -> dict[str, Any]:
         "n": known.n if known else 0,
         "ways": list(known.ways) if known else [],
         "router": dict(known.router.figures) if known and known.router else {},
+        "scores": known.scores if known else {},
         "wins": known.wins if known else {},
         "shares": known.shares if known else {},
     }

@@ -40,11 +40,12 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that the report says of the table; `shares` and `wins` are by domain, then by expert."""
+    """All that the report says of the table; scores, wins and shares are by domain, then by expert."""
 
     scene: Scene
     ways: tuple[Way, ...]
     router: compare.Compared | None
+    scores: Mapping[str, Mapping[str, Interval]]
     shares: Mapping[str, Mapping[str, Interval]]
     wins: Mapping[str, Mapping[str, Interval]]
     n: int
@@ -58,6 +59,7 @@ def stand(train: Outcomes, test: Outcomes, router: Points | None, live: Replayed
         scene=scene(against, [compared] if compared else [], live),
         ways=tuple(ways(against, router, live)),
         router=compared,
+        scores=by_domain(test, test.score),
         shares=shares(test, live) if live is not None else {},
         wins=wins(test),
         n=len(test),
@@ -131,19 +133,19 @@ def shares(test: Outcomes, live: Replayed) -> dict[str, dict[str, Interval]]:
     import numpy as np
 
     chosen = np.array([[name == expert for expert in test.experts] for name in live.experts], np.float64)
-    return _by_domain(test, chosen)
+    return by_domain(test, chosen)
 
 
 def wins(test: Outcomes) -> dict[str, dict[str, Interval]]:
     """The win rate of each expert in each domain: its share of comparisons with every other expert on the same
-    prompt, a tie counting half."""
+    prompt. A tie counts half; if both are all wrong, nobody wins."""
     others = max(1, len(test.experts) - 1)
     better = (test.score[:, :, None] > test.score[:, None, :]).sum(axis=2)
     equal = (test.score[:, :, None] == test.score[:, None, :]).sum(axis=2) - 1
-    return _by_domain(test, (better + equal / 2) / others)
+    return by_domain(test, (better + (test.score > 0) * equal / 2) / others)
 
 
-def _by_domain(test: Outcomes, values: Array) -> dict[str, dict[str, Interval]]:
+def by_domain(test: Outcomes, values: Array) -> dict[str, dict[str, Interval]]:
     """The mean of each column by domain, with Wilson's interval for as many trials as there are groups of like
     prompts: prompts of one group are no independent trials."""
     found: dict[str, list[int]] = {"all": list(range(len(test)))}
