@@ -27,6 +27,8 @@ from experts.http1_exchange import (
 from experts.http1_response import Response
 
 USUAL_DEADLINES = Deadlines()
+SWEEP_SECONDS = 0.02
+"""The least time between two looks at all exchanges for late ones."""
 
 
 class Client:
@@ -68,7 +70,7 @@ class Client:
         return self._most - self._open + len(self._idle)
 
     def head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
-        """The first lines of a request, to be used for many. Raises ValueError."""
+        """The first lines of a request, to be used for many; any method but HEAD. Raises ValueError."""
         lines = [f"{method} {path} HTTP/1.1", f"host: {self._authority}", *(f"{k}: {v}" for k, v in headers.items())]
         if any(not line.isprintable() for line in lines) or " " in path:
             raise ValueError("a path or header holds a character that HTTP forbids")
@@ -223,7 +225,7 @@ class Client:
         for exchange in [exchange for exchange in self._exchanges if exchange.due() <= now]:
             exchange.expire(now)
         if self._exchanges:
-            self.watch(min(exchange.due() for exchange in self._exchanges))
+            self.watch(max(now + SWEEP_SECONDS, min(exchange.due() for exchange in self._exchanges)))
 
 
 def _why(error: BaseException | None) -> str:

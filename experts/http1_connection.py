@@ -13,6 +13,8 @@ from experts.http1_exchange import ClosedEarly, Exchange, Headers, HTTPError, Po
 
 SLICE = 256 * 1024
 """Bytes of a request that are handed to the transport at once."""
+UNHEARD_MILLISECONDS = 20_000
+"""How long the other host may leave what we sent unacknowledged."""
 
 
 class Owner(Pool, Protocol):
@@ -90,7 +92,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self.made = self.open = True
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = transport.get_extra_info("socket")
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # a host that vanished is noticed before the first deadline
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MILLISECONDS)
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -160,9 +165,9 @@ class Connection(asyncio.Protocol):
             return
         exchange.done = True
         reusable = self._keep and not self._surplus and not self._unsent and not self._transport.is_closing()
-        if exchange.paused:
-            self._transport.resume_reading()
         if reusable:
+            if exchange.paused:
+                self._transport.resume_reading()
             self.exchange = None
             self.used = True
             self._reset()

@@ -152,8 +152,8 @@ def _error(status: int, about: dict[str, Any]) -> ExpertError:
         return Unavailable("the expert refuses our credentials", status=status)
     if status == 429:
         return Unavailable("the expert is at its limit", **about)
-    if 300 <= status < 400:
-        return Unavailable("the expert redirects elsewhere", status=status)
+    if status < 400:
+        return Unavailable(f"the expert answers neither yes nor no ({status})", status=status)
     if status < 500 and status not in (408, 409, 425):
         return Rejected(message or f"the expert refuses the request ({status})", **about)
     return Unavailable(f"the expert failed ({status})", **about)

@@ -21,7 +21,7 @@ SGLANG_QUEUE = {"error": {**FLAT, "type": "SERVICE_UNAVAILABLE"}}
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(code, Rejected) for code in (400, 404, 405, 406, 413, 415, 422)]
-    + [(code, Unavailable) for code in (300, 302, 401, 403, 408, 409, 425, 429, 500, 502, 503, 504, 529, 599)],
+    + [(code, Unavailable) for code in (202, 300, 302, 401, 403, 408, 409, 425, 429, 500, 502, 503, 504, 529, 599)],
 )
 async def test_a_status_says_whose_fault_it_is(status, kind):
     """Row 3."""

@@ -1,11 +1,14 @@
 """Servers that break off, stall or talk nonsense: the error is typed, and half an answer never looks whole."""
 
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from experts.base import BrokenOff, Request, Unavailable
+from experts.base import BrokenOff, ExpertError, Request, Unavailable
+from experts.openai_http import Limits
 from tests.experts.openai_server import (
     DONE,
     FIRST,
@@ -129,4 +132,35 @@ async def test_closing_the_iterator_early_closes_the_upstream_request():
             async for _ in chunks:
                 break
         await none_open(server)
+        await expert.stop()
+
+
+PARTS = st.sampled_from([*GOOD, b": ping\n\n", b"\n", b"data", b"data: {}\n\n", b"data: null\n\n", b"event: error\n"])
+HEADS = st.sampled_from(
+    [
+        STREAM_HEAD,
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n",
+        b"HTTP/1.1 500 X\r\n\r\n",
+        b"HTTP/1.1 ",
+    ]
+    + [b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n", b""]
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(head=HEADS, parts=st.lists(PARTS, max_size=9), whole=st.booleans(), stream=st.booleans())
+async def test_whatever_a_server_sends_the_end_is_a_whole_answer_or_a_typed_error(head, parts, whole, stream):
+    """Rows 9 to 12."""
+    sent = chunked(*parts) if head == STREAM_HEAD else list(parts)
+
+    async def handler(talk: Talk) -> None:
+        await talk.request()
+        await talk.say(head, *sent[: None if whole else -1])
+
+    async with serving(handler) as server:
+        expert = expert_of(server, limits=Limits(1, 1, 1, 1))
+        with suppress(ExpertError):
+            got = await ask(expert, **({"stream": True} if stream else {}))
+            assert any(chunk.finish_reason for chunk in got)
+        assert expert._client.free_slots == 256 or stream
         await expert.stop()
