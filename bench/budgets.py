@@ -1,4 +1,4 @@
-"""The benchmark `lyceum bench budgets`: replicas that are killed share hard budgets; is a cent overspent or lost?"""
+"""The benchmark `lyceum bench budgets`: replicas that are killed share hard budgets; not a cent may be overspent."""
 
 from __future__ import annotations
 

@@ -257,7 +257,7 @@ RESERVATION = "id, state, amount, tokens, cost, time, until, price, booked"
 LOCK_RESERVATIONS = f"SELECT {RESERVATION} FROM reservations WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"  # noqa: S608 - our own names
 PAIRS = "unnest($1::text[], $2::bigint[]) AS pair (bucket, start)"
 LOCK_ACCOUNTS = f"""
-    SELECT {ACCOUNT} FROM accounts JOIN {PAIRS} USING (bucket, start) ORDER BY bucket, start FOR UPDATE OF accounts"""  # noqa: S608
+    SELECT {ACCOUNT} FROM accounts JOIN {PAIRS} USING (bucket, start) ORDER BY bucket, start FOR UPDATE OF accounts"""  # noqa: S608 - our own names
 NEW_ACCOUNTS = f"""
     INSERT INTO accounts (bucket, start) SELECT bucket, start FROM {PAIRS} ORDER BY bucket, start
     ON CONFLICT DO NOTHING"""  # noqa: S608 - our own names

@@ -75,7 +75,7 @@ RESERVATIONS = f"""
     FROM json_each(?) AS name JOIN reservations ON reservations.id = name.value"""  # noqa: S608 - our own names
 ACCOUNTS = f"""
     SELECT json_group_array(json_array({ACCOUNT})) FROM json_each(?) AS pair JOIN accounts
-    ON bucket = json_extract(pair.value, '$[0]') AND start = json_extract(pair.value, '$[1]')"""  # noqa: S608
+    ON bucket = json_extract(pair.value, '$[0]') AND start = json_extract(pair.value, '$[1]')"""  # noqa: S608 - our own names
 
 
 def _run(connection: sqlite3.Connection, operations: Sequence[Operation]) -> Sequence[Any]:

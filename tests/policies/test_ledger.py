@@ -1,4 +1,4 @@
-"""The append-only record."""
+"""The append-only record: what it keeps, refuses, and survives."""
 
 import asyncio
 import resource

@@ -1,4 +1,4 @@
-"""Group commit."""
+"""Group commit: many items in one durable transaction."""
 
 import asyncio
 import sqlite3
