@@ -25,7 +25,7 @@ from rich.table import Table
 from experts.base import Expert, Request, SetupError
 from experts.build import load
 from experts.card import Card, Price
-from experts.catalog import eligible
+from experts.catalog import Demand, eligible
 from experts.scripted import Scripted
 from policies.base import State
 from policies.ledger import Ledger
@@ -128,7 +128,7 @@ def alone(args: argparse.Namespace, experts: dict[str, Expert], router: Router, 
     policy = Utility(usd_per_quality=0.01)
     return [
         Cost("parse the body", best(args, lambda: parse(body, "r"))),
-        Cost("keep the eligible experts", best(args, lambda: eligible(request, catalog))),
+        Cost("keep the eligible experts", best(args, lambda: eligible(Demand.of(request), catalog))),
         Cost("estimate", best(args, lambda: router.estimate(request, catalog, ()))),
         Cost("decide", best(args, lambda: policy.decide(state))),
     ]

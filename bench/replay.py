@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from experts.base import Answer, Failure, Outcome, Request, Timing
 from experts.card import Card, Usage
-from experts.catalog import Catalog, eligible
+from experts.catalog import Catalog, Demand, eligible
 from policies.base import Accept, Ask, Policy, Refuse, State
 from routers.base import Router
 from routers.outcomes import Outcomes
@@ -60,7 +60,7 @@ class Loop:
 
     def run(self, request: Request, recorded: Callable[[str], Outcome]) -> Story:
         """Asks the policy until it settles; `recorded` is what asking an expert by name would bring."""
-        story = self._settle(request, recorded, eligible(request, self.catalog))
+        story = self._settle(request, recorded, eligible(Demand.of(request), self.catalog))
         self.spent += story.cost
         return story
 

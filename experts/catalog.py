@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from experts.base import Request, text
@@ -11,18 +12,31 @@ from experts.card import Card
 Catalog = Mapping[str, Card]
 """What routers and policies know of the experts."""
 
+TEXT = frozenset({"text"})
 CHARACTERS_PER_TOKEN = 4
 """A low guess of length for plain English; experts count exactly and refuse what does not fit."""
 
 
-def needs(request: Request) -> frozenset[str]:
-    """The modalities that the request's messages carry."""
-    kinds = {"text"}
-    for message in request.messages:
-        content = message.get("content")
-        if isinstance(content, list):
-            kinds.update(_modality(part) for part in content)
-    return frozenset(kinds)
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a request asks of whoever takes it. `tokens` is a low estimate of the prompt's length."""
+
+    modalities: frozenset[str]
+    tokens: int
+    tools: bool
+
+    @classmethod
+    def of(cls, request: Request) -> Demand:
+        """Reads every message once."""
+        size, kinds = 0, TEXT
+        for message in request.messages:
+            content = message.get("content")
+            if isinstance(content, str):
+                size += len(content)
+            elif isinstance(content, list):
+                size += len(text(content))
+                kinds = kinds.union(map(_modality, content))
+        return cls(kinds, size // CHARACTERS_PER_TOKEN, bool(request.options.get("tools")))
 
 
 def _modality(part: Any) -> str:
@@ -30,17 +44,10 @@ def _modality(part: Any) -> str:
     return {"image_url": "image", "input_image": "image", "input_audio": "audio", "file": "file"}.get(kind, "text")
 
 
-def least_tokens(request: Request) -> int:
-    """A low estimate of the prompt's tokens."""
-    return sum(len(text(message.get("content"))) for message in request.messages) // CHARACTERS_PER_TOKEN
-
-
-def eligible(request: Request, catalog: Catalog) -> Catalog:
-    """The experts that can take the request: context, tools and modalities."""
-    modalities, length = needs(request), least_tokens(request)
-    tools = bool(request.options.get("tools"))
+def eligible(demand: Demand, catalog: Catalog) -> Catalog:
+    """The experts that can take a request: context, tools and modalities."""
     return {
         name: card
         for name, card in catalog.items()
-        if modalities <= card.modalities and length < card.context and (card.tools or not tools)
+        if demand.tokens < card.context and (card.tools or not demand.tools) and demand.modalities <= card.modalities
     }

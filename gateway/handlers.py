@@ -9,7 +9,7 @@ from typing import Any
 
 from experts.base import Request
 from experts.card import dollars
-from experts.catalog import eligible
+from experts.catalog import Demand, eligible
 from gateway import chat, errors, hot
 from gateway.auth import Keys
 from gateway.errors import APIError
@@ -177,8 +177,9 @@ class Door:
         name, policy = self.policy(request.model)
         request = await self.school.embedded(request)
         catalog = self.school.catalog(request.model)
-        able = eligible(request, catalog)
-        estimates = self.school.router.estimate(request, able, ())
+        demand = Demand.of(request)
+        able = eligible(demand, catalog)
+        estimates = self.school.estimates(request, demand, able)
         decision = policy.decide(State(request, estimates, (), self.school.books.allowance(), self.school.draw()))
         await send_json(reply, explained(name, decision, estimates, [name for name in catalog if name not in able]))
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from experts.base import Answer, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
 from experts.card import Usage
-from experts.catalog import Catalog, eligible, least_tokens
+from experts.catalog import Catalog, Demand, eligible
 from gateway.errors import refusal
 from gateway.school import School
 from policies.base import Accept, Ask, Policy, Refuse, State
 
+NOTHING = Demand(frozenset(), 0, False)
 SPARE_STEPS = 2
 """Rounds beyond one for each expert: a policy asks nobody twice, then must accept or refuse."""
 
@@ -28,6 +29,7 @@ class Life:
     policy: Policy
     policy_name: str
     key: str
+    demand: Demand = NOTHING
     catalog: Catalog = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
     step: int = -1
@@ -36,14 +38,15 @@ class Life:
 
     def begin(self) -> None:
         """Keeps the eligible experts; the request is final from here on."""
-        self.catalog = eligible(self.request, self.school.catalog(self.request.model))
+        self.demand = Demand.of(self.request)
+        self.catalog = eligible(self.demand, self.school.catalog(self.request.model))
 
     def next(self) -> Ask | Accept:
         """The next decision, its row queued. Raises APIError when nothing is left, and LedgerUnavailable."""
         self.step += 1
         if self.step >= len(self.catalog) + SPARE_STEPS:
             raise refusal("exhausted", self.last_error())
-        estimates = self.school.estimates(self.request, self.catalog, self.outcomes)
+        estimates = self.school.estimates(self.request, self.demand, self.catalog, self.outcomes)
         state = State(self.request, estimates, self.outcomes, self.school.books.allowance(), self.school.draw())
         decision = self.policy.decide(state)
         self.recorded = self.school.books.decided(self, state, decision)
@@ -95,7 +98,7 @@ class Tally:
         """What was said so far; tokens and cost that nobody reported are estimated, and marked so."""
         usage, cost = self.usage, self.cost
         if usage is None and self.chunks:
-            usage = Usage(least_tokens(self.life.request), self.chunks, estimated=True)
+            usage = Usage(self.life.demand.tokens, self.chunks, estimated=True)
         if cost is None and usage is not None:
             price = self.expert.card.price
             cost = price.tokens(usage) + price.cpu(self.timing().total)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from experts.base import Expert, Outcome, Request
-from experts.catalog import Catalog, least_tokens
+from experts.catalog import Catalog, Demand
 from policies.base import Policy
 from routers.base import Encoder, Estimates, Router
 
@@ -24,7 +23,7 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Value]):
-    """The values of the keys seen last, at most `most`; the oldest makes room."""
+    """The values of the keys seen last, at most `most`; the oldest makes room. Keys are hashes: no prompt is kept."""
 
     def __init__(self, most: int = 4096) -> None:
         self.most = most
@@ -37,11 +36,6 @@ class Recent(Generic[Value]):
             del self.known[next(iter(self.known))]
         self.known[key] = value
         return value
-
-
-def digest(prompt: str) -> bytes:
-    """The name of a prompt in the caches, which hold no prompt."""
-    return hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(slots=True)
@@ -60,19 +54,27 @@ class School:
     """First estimates: a router is pure, so the same prompt, length and experts give the same ones."""
     encoding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "encoder"))
     """Encoders are not for several threads at once."""
+    cards: Catalog = field(init=False)
+    supervised: Mapping[str, Any] = field(init=False)
+    """Those that say whether they are ready."""
     draw: Callable[[], float] = field(default_factory=lambda: random.Random().random)
 
+    def __post_init__(self) -> None:
+        self.cards = {name: expert.card for name, expert in self.experts.items()}
+        self.supervised = {name: expert for name, expert in self.experts.items() if hasattr(expert, "ready")}
+
     def catalog(self, model: str) -> Catalog:
-        """The cards of the experts that a request for `model` may meet: all, or the one it names."""
-        if model in self.experts:
-            return {model: self.experts[model].card}
-        return {name: expert.card for name, expert in self.experts.items() if getattr(expert, "ready", True)}
+        """The cards of the experts that a request for `model` may meet: all that are ready, or the one it names."""
+        if model in self.cards:
+            return {model: self.cards[model]}
+        asleep = [name for name, expert in self.supervised.items() if not expert.ready]
+        return {name: card for name, card in self.cards.items() if name not in asleep} if asleep else self.cards
 
     def embedded_now(self, request: Request) -> Request | None:
         """The request as the router wants it, if that needs no waiting: nobody reads vectors, or this one is known."""
         if self.encoder is None or request.embedding is not None or request.model in self.experts:
             return request
-        vector = self.vectors.get(digest(request.prompt))
+        vector = self.vectors.get(hash(request.prompt))
         return None if vector is None else replace(request, embedding=vector)
 
     async def embedded(self, request: Request) -> Request:
@@ -82,14 +84,16 @@ class School:
             return known or request
         loop = asyncio.get_running_loop()
         vectors = await loop.run_in_executor(self.encoding, self.encoder.encode, [request.prompt])
-        self.vectors.put(digest(request.prompt), vectors[0])
+        self.vectors.put(hash(request.prompt), vectors[0])
         return replace(request, embedding=vectors[0])
 
-    def estimates(self, request: Request, catalog: Catalog, outcomes: Sequence[Outcome]) -> Estimates:
+    def estimates(
+        self, request: Request, demand: Demand, catalog: Catalog, outcomes: Sequence[Outcome] = ()
+    ) -> Estimates:
         """What the router expects of each expert."""
         if outcomes:
             return self.router.estimate(request, catalog, outcomes)
-        key = (digest(request.prompt), least_tokens(request), *catalog)
+        key = (hash(request.prompt), demand.tokens, *catalog)
         known = self.known.get(key)
         return known or self.known.put(key, self.router.estimate(request, catalog, ()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import time
@@ -25,6 +26,8 @@ from gateway.protocol import Connection
 
 HELP = "start the experts and the gateway"
 EXAMPLE = "lyceum serve --config lyceum.toml --port 8000"
+GARBAGE = (20_000, 20, 20)
+"""How many new objects start a search for garbage: requests leave hardly any cycles."""
 GRACE_SECONDS = 30
 """How long answers under way may take to finish after a signal; a second signal ends them."""
 
@@ -95,6 +98,9 @@ async def start(door: Door, console: Console) -> None:
         console.print(f"  {name} is ready after {time.monotonic() - began:.1f} s", highlight=False)
 
     await asyncio.gather(*(one(name) for name in door.school.experts))
+    gc.collect()
+    gc.freeze()  # what lives as long as the process is not searched for garbage again and again
+    gc.set_threshold(*GARBAGE)
     door.ready = True
 
 

@@ -23,8 +23,10 @@ class State:
     draw: float = 0.0
 
     @property
-    def untried(self) -> dict[str, Estimate]:
+    def untried(self) -> Mapping[str, Estimate]:
         """The estimates of the experts that have not been asked yet."""
+        if not self.outcomes:
+            return self.estimates
         asked = {outcome.expert for outcome in self.outcomes}
         return {name: estimate for name, estimate in self.estimates.items() if name not in asked}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from math import hypot
 from typing import Any
@@ -89,20 +89,21 @@ class Utility:
     def decide(self, state: State) -> Decision:
         if end := ended(state):
             return end
-        best = self._best(state.untried)
+        untried = state.untried
+        best = self._best(untried)
         explore = 0.0 if state.outcomes else self.explore
-        names = sorted(state.untried)
         chosen, why = best, f"most quality for the money at ${self.usd_per_quality:g} for quality 1"
         if state.draw < explore:
+            names = sorted(untried)
             chosen, why = names[min(int(state.draw / explore * len(names)), len(names) - 1)], "explored"
-        probability = explore / len(names) + (1 - explore if chosen == best else 0.0)
+        probability = explore / len(untried) + (1 - explore if chosen == best else 0.0)
         return Ask((chosen,), last=True, probability=probability, why=why)
 
     def utility(self, estimate: Estimate) -> float:
         """Nano-dollars that asking this expert is worth."""
         return estimate.quality * self.usd_per_quality * NANO - estimate.cost
 
-    def _best(self, untried: dict[str, Estimate]) -> str:
+    def _best(self, untried: Mapping[str, Estimate]) -> str:
         def rank(each: Estimate) -> tuple[float, int, str]:
             return (-self.utility(each), each.cost, each.expert)
 
