@@ -150,6 +150,8 @@ class Client:
     def _usable(self) -> Connection | None:
         while self._idle:
             connection, since = self._idle.popitem()
+            if connection.closing:
+                continue  # the loop has not told it yet
             if self.time() - since < self._keep_seconds:
                 return connection
             connection.abort()

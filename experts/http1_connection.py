@@ -59,6 +59,8 @@ class Connection(asyncio.Protocol):
         exchange.connection = self
         exchange.touched = self.pool.time()
         payload = exchange.payload
+        if self.closing:
+            return  # `connection_lost` comes, and has it sent again
         if len(payload) <= SLICE:
             self._transport.write(payload)
         else:
@@ -70,11 +72,18 @@ class Connection(asyncio.Protocol):
         self._leave(None)
         self._transport.abort()
 
+    @property
+    def closing(self) -> bool:
+        """Whether the transport is closed; uvloop's then raises RuntimeError at every other call."""
+        return self._transport.is_closing()
+
     def pause(self) -> None:
-        self._transport.pause_reading()
+        if not self.closing:
+            self._transport.pause_reading()
 
     def resume(self) -> None:
-        self._transport.resume_reading()
+        if not self.closing:
+            self._transport.resume_reading()
 
     def _leave(self, stale: Exchange | None) -> None:
         self.exchange = None
@@ -83,7 +92,7 @@ class Connection(asyncio.Protocol):
             self.pool.lost(self, stale)
 
     def _pump(self) -> None:
-        while self._unsent and self._writable:
+        while self._unsent and self._writable and not self.closing:
             self._transport.write(self._unsent[:SLICE])
             self._unsent = self._unsent[SLICE:]
 
@@ -164,7 +173,7 @@ class Connection(asyncio.Protocol):
         if exchange is None:  # cancelled by its own sink
             return
         exchange.done = True
-        reusable = self._keep and not self._surplus and not self._unsent and not self._transport.is_closing()
+        reusable = self._keep and not self._surplus and not self._unsent and not self.closing
         if reusable:
             if exchange.paused:
                 self._transport.resume_reading()

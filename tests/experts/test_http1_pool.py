@@ -276,3 +276,14 @@ async def test_tls_is_spoken_with_a_server_of_a_trusted_name_only(certificate):
                 await get(stranger)
             assert stranger.free_slots == 1
             await stranger.aclose()
+
+
+async def test_a_kept_connection_that_is_closed_but_not_yet_lost_is_passed_over():
+    async with serving(always(answer(b"abc"))) as server:
+        client = client_of(server, connections=1)
+        await get(client)
+        (connection,) = client._idle
+        connection._transport.abort()
+        assert await get(client) == b"abc"
+        assert client.free_slots == 1
+        await client.aclose()
