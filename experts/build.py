@@ -60,7 +60,7 @@ def card(table: Mapping[str, Any], path: str) -> Card:
     if "price" in values:
         for key in values["price"]:
             check_key(key, sorted(field.name for field in fields(Price)), f"{path}.price.{key}")
-    return typing.cast(Card, _convert(values, Card, path))
+    return typing.cast(Card, convert(values, Card, path))
 
 
 def check_key(key: str, known: list[str], path: str) -> None:
@@ -98,7 +98,7 @@ def _value(value: Any, hint: Any, path: str, given: Mapping[str, Any] | None, re
         return [resolve(path, item) for item in value] if isinstance(value, list) else resolve(path, value)
     if hint is Any or not _plain(hint):
         return value
-    return _convert(value, hint, path)
+    return convert(value, hint, path)
 
 
 def _names_expert(hint: Any) -> bool:
@@ -114,7 +114,8 @@ def _plain(hint: Any) -> bool:
     return all(_plain(argument) for argument in arguments if not isinstance(argument, types.EllipsisType))
 
 
-def _convert(value: Any, hint: Any, path: str) -> Any:
+def convert(value: Any, hint: Any, path: str) -> Any:
+    """`value` as the type `hint`. Raises SetupError that names the key below `path`."""
     try:
         return msgspec.convert(value, hint, strict=True)
     except msgspec.ValidationError as error:
