@@ -10,6 +10,7 @@ from experts.algebra_calculus import derivative, integral, limit
 from experts.algebra_equations import equations, riddle
 from experts.algebra_expression import Task, formula
 from experts.algebra_phrases import INSTRUCTION, MENTIONS_ANSWER
+from experts.algebra_words import word_problem
 from experts.english import plain, sentences
 from experts.formula import Tree, names
 
@@ -19,6 +20,7 @@ ROUNDING = re.compile(
     r"(?:nearest |closest )?(integer|whole number|tenth|hundredth|\(1/10\)|thousandth|cent))\)?"
 )  # fmt: skip
 PLACES = {"integer": 0, "whole number": 0, "tenth": 1, "(1/10)": 1, "hundredth": 2, "cent": 2, "thousandth": 3}
+ASKING = re.compile(r"\bhow (?:many|much|far|long|fast)\b|^(?:what|find|calculate|determine)\b")
 NOT_FORMULA = re.compile(r"\b(?:json|python|function|code|program|script|translate|rewrite|poem|essay|write a|email)\b")
 
 
@@ -28,12 +30,15 @@ def read(prompt: str) -> Task | None:
     if NOT_FORMULA.search(text.replace("the function", "").replace("a function", "")):
         return None
     text, decimals = _rounding(text)
-    question = ". ".join(part for part in sentences(re.sub(r"'(?!s\b)[^']*'", " ... ", text)) if not _instruction(part))
-    for reader in READERS:
-        task = reader(question)
-        if task is not None:
-            return {**task, "decimals": decimals, "decimal": "decimal" in text}
-    return None
+    parts = sentences(re.sub(r"'(?!s\b)[^']*'", " <quoted> ", text))
+    task = _first(". ".join(part for part in parts if not _instruction(part)))
+    task = task or word_problem(". ".join(part for part in parts if ASKING.search(part) or not _instruction(part)))
+    return None if task is None else {**task, "decimals": decimals, "decimal": "decimal" in text}
+
+
+def _first(question: str) -> Task | None:
+    tasks = (reader(question) for reader in READERS)
+    return next((task for task in tasks if task is not None), None)
 
 
 def _rounding(text: str) -> tuple[str, int | None]:

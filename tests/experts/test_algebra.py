@@ -49,6 +49,11 @@ ANSWERS = {
     "Is 97 a prime number?": "yes",
     "Is 3/4 greater than 2/3?": "yes",
     "What is the prime factorization of 360?": "2^3 * 3^2 * 5",
+    "A coat costs $250. It is reduced by 25%, and then 5% sales tax is added. How much is paid in the end?": "196.875",
+    "Ana buys 9 candles at 7 dollars each and pays with 200 dollars. How much change does she get?": "137",
+    "A train runs at 80 km/h for 45 minutes and then another 37 km. What distance does it cover?": "97",
+    "One pump empties a tank in 6 hours, another needs 12 hours. How many hours do both together need?": "4",
+    "A rectangle has length 8 and width 5. What is its area?": "40",
     "Solve x^2 - 5x + 6 = 0 for x.": "2, 3",
     "Solve for x: 3x + 7 = 22": "5",
     "Solve |x - 3| = 5": "-2, 8",
@@ -76,6 +81,8 @@ OTHER_FIELDS = (
     *("Hello!", "", "Write a poem about spring.", "What is the capital of France?", "Who are you?"),
     *("Write a Python function that adds 2 and 3", "In which year did World War 2 end?", "Tell me about the 3 kings."),
     *("Extract the price from: apples cost 3 dollars", "Is 2 a good grade?", "What is x?", "Solve my problem = life"),
+    "A phone costs 300 dollars after a discount of 25%. What was the original price?",
+    "A rectangle has area 40 and length 8. What is its width?",
 )
 
 
@@ -173,7 +180,9 @@ async def test_a_helper_may_write_a_system_and_name_what_is_asked_for():
         {"task": "none", "expressions": [], "unknowns": []},
         {"task": "evaluate", "expressions": [], "unknowns": []},
         {"task": "evaluate", "expressions": ["3*12 - 8"], "unknowns": []},  # 8 is its own invention
-        {"task": "evaluate", "expressions": ["3*x"], "unknowns": []},
+        {"task": "evaluate", "expressions": ["3*12"], "unknowns": []},  # what became of 7?
+        {"task": "evaluate", "expressions": ["7 - 3*12"], "unknowns": []},  # fewer than none are left
+        {"task": "evaluate", "expressions": ["3*12 - 7*x"], "unknowns": []},
         {"task": "evaluate", "expressions": ["__import__('os')"], "unknowns": []},
         {"task": "evaluate", "expressions": ["3 // 12"], "unknowns": []},
         {"task": "solve", "expressions": ["3 = 12"], "unknowns": []},
@@ -196,9 +205,12 @@ async def test_prose_is_declined_without_asking_the_helper():
         raise AssertionError("the helper was asked")
 
     expert = AlgebraExpert("sympy", CARD, helper=Scripted("helper", answer=never))
-    for prompt in OTHER_FIELDS[:7]:
-        with pytest.raises(Declined):
-            await answer(expert, prompt)
+    try:
+        for prompt in OTHER_FIELDS[:7]:
+            with pytest.raises(Declined):
+                await answer(expert, prompt)
+    finally:
+        await expert.stop()
 
 
 async def test_a_real_small_model_writes_the_formula(small_model):

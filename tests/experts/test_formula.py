@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experts import algebra, algebra_engine, algebra_reader, logic, logic_values
+from experts import algebra, algebra_engine, algebra_reader, logic, logic_values, logic_work
 from experts.formula import MAX_CHARACTERS, FormulaError, names, numbers, operators, parse
 
 ALGEBRA = (
@@ -34,7 +34,7 @@ def test_no_text_breaks_the_reader_of_algebra(text):
 @given(texts(LOGIC))
 def test_no_text_breaks_the_reader_of_logic(text):
     logic.in_field(text)
-    task = logic.read(text)
+    task = logic_work.read(text)
     assert task is None or json.loads(json.dumps(task)) == task
 
 

@@ -116,7 +116,7 @@ async def test_contradicting_names_of_one_thing_single_nobody_out(logic):
 
 
 async def test_what_takes_too_long_is_unknown():
-    expert = LogicExpert("z3", CARD, seconds=0.01)
+    expert = LogicExpert("z3", CARD, seconds=1)
     try:
         prompt = "Is it true that for all positive integers x and y and z, x^3 + y^3 != z^3?"
         assert last_line(await answer(expert, prompt)) == "Answer: unknown"
@@ -175,6 +175,9 @@ async def test_questions_of_other_fields_are_declined_without_asking_the_helper(
         raise AssertionError("the helper was asked")
 
     expert = LogicExpert("z3", CARD, helper=Scripted("helper", answer=never))
-    for prompt in ("Hello!", "Write a poem about all integers.", "Is the Nile longer than the Amazon?"):
-        with pytest.raises(Declined):
-            await answer(expert, prompt)
+    try:
+        for prompt in ("Hello!", "Write a poem about all integers.", "Is the Nile longer than the Amazon?"):
+            with pytest.raises(Declined):
+                await answer(expert, prompt)
+    finally:
+        await expert.stop()
