@@ -1,5 +1,7 @@
 """The reader of events equals a simple reference reader, whatever the pieces (row 9)."""
 
+import os
+import random
 import re
 from collections.abc import Iterable
 
@@ -10,12 +12,13 @@ from hypothesis import strategies as st
 from experts import sse
 from experts.sse import Event, Reader, TooLong
 
-FRAGMENTS = st.sampled_from(
+FRAGMENTS = (
     [b"data", b"data:", b"data: ", b"event:", b"event: error", b"id: 7", b"retry: 1", b":", b": comment", b" "]
     + [b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b"\r\r", b"\xef\xbb\xbf", b"{}", b'{"a": "b"}', b"[DONE]", b"x:y"]
     + ["\u2028\u2029\u0085".encode(), "é".encode(), b"\x00", b"\xff", b"data: {}\n\n", b"data: a\n\ndata: b\n\n"]
 )
-STREAMS = st.lists(FRAGMENTS, max_size=30).map(b"".join)
+STREAMS = st.lists(st.sampled_from(FRAGMENTS), max_size=30).map(b"".join)
+COUNT = int(os.environ.get("LYCEUM_STREAMS", "20000"))
 
 
 def reference(stream: bytes) -> list[Event]:
@@ -50,6 +53,15 @@ def test_any_rechunking_gives_what_the_reference_gives(stream, cuts):
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     pieces = [stream[start:end] for start, end in zip(edges, edges[1:], strict=False)]
     assert read(pieces) == reference(stream)
+
+
+def test_very_many_streams_cut_at_random_give_what_the_reference_gives():
+    chance = random.Random(9)
+    for _ in range(COUNT):
+        stream = b"".join(chance.choices(FRAGMENTS, k=chance.randrange(20)))
+        cuts = sorted(chance.choices(range(len(stream) + 1), k=chance.randrange(8)))
+        pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+        assert read(pieces) == reference(stream), (stream, cuts)
 
 
 @given(STREAMS)
