@@ -18,6 +18,7 @@ from gateway.life import Life
 from gateway.metrics import Metrics
 from gateway.run import Result, run
 from gateway.school import School
+from gateway.sink import JSON
 from gateway.turn import Turn
 from policies.base import Accept, Ask, Policy, State
 from policies.pick import Only, dialled, instead
@@ -80,7 +81,7 @@ class Door:
                 return False
             life.request = known
         except APIError as error:
-            turn.respond(error.http_status, [*hot.JSON, *error.all_headers()], error.encoded())
+            turn.respond(error.http_status, [*JSON, *error.all_headers()], error.encoded())
             return True
         life.begin()
         hot.Hot(life, turn, self.names_expert, self.resume).again()
@@ -94,7 +95,7 @@ class Door:
         return Life(self.school, request, policy, name, key)
 
     async def chat(self, call: HTTPCall, reply: Reply) -> None:
-        """POST /v1/chat/completions."""
+        """POST /v1/chat/completions: an answer of the school, whole or as server-sent events."""
         life = self.life(call)
         life.request = await self.school.embedded(life.request)
         life.begin()
@@ -149,12 +150,12 @@ class Door:
         return result.expert if self.names_expert else request.model
 
     async def models(self, call: HTTPCall, reply: Reply) -> None:
-        """GET /v1/models."""
+        """GET /v1/models: `auto`, the policies and the experts, each to be named as `model`."""
         self.keys.name(call.headers)
         await send_json(reply, {"object": "list", "data": [self._model(name) for name in self._names()]})
 
     async def model(self, call: HTTPCall, reply: Reply) -> None:
-        """GET /v1/models/{id}."""
+        """GET /v1/models/{id}: one of them."""
         self.keys.name(call.headers)
         name = call.path.removeprefix("/v1/models/")
         if name not in self._names():

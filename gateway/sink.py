@@ -1,0 +1,237 @@
+"""What an expert's bytes become on their way to a client, in callbacks: a plain answer, or a stream."""
+
+from __future__ import annotations
+
+import time
+from asyncio import Future
+from typing import TYPE_CHECKING
+
+from experts import sse
+from experts.base import BrokenOff, Chunk, ExpertError
+from experts.http1_exchange import Exchange, Headers, HTTPError
+from experts.openai_answer import Progress
+from experts.openai_errors import of_status, of_transport
+from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece, whole
+from gateway import chat, errors
+from gateway.chat import money
+from gateway.life import Tally
+from gateway.run import says_something
+
+if TYPE_CHECKING:
+    from gateway.hot import Hot
+
+EVENTS = b"text/event-stream"
+JSON: Headers = [(b"content-type", b"application/json")]
+STREAM: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Call:
+    """One expert being asked: a sink for its bytes."""
+
+    __slots__ = ("exchange", "headers", "hot", "parts", "progress", "size", "status", "tally")
+
+    def __init__(self, hot: Hot, expert: OpenAIHTTP) -> None:
+        self.hot = hot
+        self.tally = Tally(hot.life, expert)
+        self.progress: Progress = expert.progress()
+        self.exchange: Exchange | None = None
+        self.status, self.headers = 0, []  # type: int, Headers
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    @property
+    def expert(self) -> OpenAIHTTP:
+        """Who is asked."""
+        expert = self.tally.expert
+        assert isinstance(expert, OpenAIHTTP)
+        return expert
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self.status, self.headers = status, headers
+
+    def on_data(self, data: bytes) -> None:
+        """Keeps a body that is read whole: a plain answer, or an error."""
+        self.parts.append(data)
+        self.size += len(data)
+        if self.size > self.expert.limits.answer_bytes:
+            self.drop(BrokenOff("the answer is larger than its cap", cost=self.tally.answer().cost))
+
+    def on_end(self) -> None:
+        body = b"".join(self.parts)
+        if self.status != 200:
+            self.failed(of_status(self.status, self.headers, body, time.time()))
+            return
+        try:
+            self.whole(body)
+        except ExpertError as error:
+            self.failed(error)
+
+    def on_error(self, error: HTTPError) -> None:
+        self.failed(of_transport(error))
+
+    def whole(self, body: bytes) -> None:
+        """The body of a 200. Raises ExpertError."""
+        raise AssertionError("each kind of call reads its own")
+
+    def drop(self, error: ExpertError) -> None:
+        """Gives the expert up in the middle."""
+        if self.exchange is not None:
+            self.exchange.cancel()
+        self.failed(error)
+
+    def fail(self, error: ExpertError) -> Future[None] | None:
+        """Notes a failure."""
+        failure = self.tally.failure(error)
+        self.hot.life.outcomes += (failure,)
+        return self.tally.settle(failure, error.reason)
+
+    def failed(self, error: ExpertError) -> None:
+        """Notes a failure, and asks the policy for another expert."""
+        self.fail(error)
+        self.hot.again()
+
+
+class Plain(Call):
+    """A plain answer: read whole, sent in one write."""
+
+    __slots__ = ()
+
+    def whole(self, body: bytes) -> None:
+        chunk = whole(body, self.progress)
+        self.tally.note(chunk)
+        answer = self.tally.answer()
+        if answer.finish_reason is None:
+            raise BrokenOff("the expert's answer has no end", cost=answer.cost)
+        row = self.tally.settle(answer, "answered")
+        self.hot.when_durable([self.hot.life.recorded, row], lambda: self.send(chunk, answer.cost))
+
+    def send(self, chunk: Chunk, cost: int | None) -> None:
+        """The answer to the client."""
+        hot, name = self.hot, self.tally.expert.name
+        model = name if hot.names_expert else hot.life.request.model
+        body = chat.whole(chunk, hot.life.request.id, model, int(time.time()))
+        headers = [*JSON, *hot.about(name), (b"x-lyceum-cost", money(hot.life.spent() + (cost or 0)))]
+        hot.turn.respond(200, headers, body)
+
+
+class Stream(Call):
+    """A streamed answer: held until it says something and its decision is recorded, then passed on event by event."""
+
+    __slots__ = ("begun", "ended", "events", "held", "open", "reader")
+
+    def __init__(self, hot: Hot, expert: OpenAIHTTP) -> None:
+        super().__init__(hot, expert)
+        request = hot.life.request
+        model = expert.name if hot.names_expert else request.model
+        self.events = chat.Events(request, model, int(time.time()))
+        self.reader = sse.Reader(expert.limits.answer_bytes)
+        self.held: list[bytes] = []
+        self.begun = self.open = self.ended = False
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        super().on_head(status, headers)
+        kind = dict(headers).get(b"content-type", b"")
+        self.open = status == 200 and kind.split(b";")[0].strip().lower() == EVENTS
+
+    def on_data(self, data: bytes) -> None:
+        if not self.open:
+            super().on_data(data)
+            return
+        if self.ended:
+            return
+        try:
+            out = self.read(data)
+        except (ExpertError, sse.TooLong) as error:
+            self.drop(error if isinstance(error, ExpertError) else self.progress.broken_off(str(error)))
+            return
+        if self.begun and out:
+            self.put(out)
+
+    def read(self, data: bytes) -> bytes:
+        """The events of a piece, as the client is to see them; held back until they say something."""
+        out = []
+        speaks = False
+        for event in self.reader.feed(data):
+            if event.data == b"[DONE]":
+                self.end()
+                break
+            chunk = piece(event, self.progress)
+            self.tally.note(chunk)
+            out.append(self.events.of(chunk))
+            speaks = speaks or says_something(chunk)
+        if self.begun:
+            return b"".join(out)
+        self.held += out
+        if speaks:
+            self.hot.when_durable([self.hot.life.recorded], self.begin)
+        return b""
+
+    def begin(self) -> None:
+        """The head and what was held, unless another expert has taken over since."""
+        if self.begun or (self.tally.settled and not self.ended):
+            return
+        self.begun = True
+        turn = self.hot.turn
+        head = turn.open(200, [*STREAM, *self.hot.about(self.tally.expert.name)])
+        turn.put(b"".join(self.held), head)
+        self.held.clear()
+
+    def put(self, out: bytes) -> None:
+        """To the client; one that reads slowly slows the expert down."""
+        line = self.hot.turn.line
+        self.hot.turn.put(out)
+        if line.paused and self.exchange is not None:
+            self.exchange.pause()
+            line.on_writable = self.exchange.resume
+
+    def end(self) -> None:
+        """The expert said that it is done. Raises ExpertError unless the answer is whole."""
+        self.progress.end()
+        self.ended = True
+        if self.exchange is not None:
+            self.exchange.hasten(SECONDS_TO_END)
+        if rest := self.progress.rest():
+            self.tally.note(rest)
+            self.events.of(rest)
+        row = self.tally.settle(self.tally.answer(), "answered")
+        self.hot.when_durable([self.hot.life.recorded, row], self.finish)
+
+    def finish(self) -> None:
+        """What is still owed, and the end of the stream."""
+        if not self.begun:
+            self.begin()
+        self.hot.turn.finish(self.events.end())
+
+    def on_end(self) -> None:
+        if not self.open:
+            super().on_end()
+        elif not self.ended:
+            try:
+                self.end()
+            except ExpertError as error:
+                self.failed(error)
+
+    def on_error(self, error: HTTPError) -> None:
+        if self.ended:
+            return
+        if not self.progress.begun:
+            self.failed(of_transport(error))
+        elif self.progress.whole:
+            self.end()
+        else:
+            self.failed(self.progress.broken_off(str(error)))
+
+    def whole(self, body: bytes) -> None:
+        raise no_stream(body)
+
+    def failed(self, error: ExpertError) -> None:
+        """Before the first byte another expert is asked; after it, the stream ends with an error, without [DONE]."""
+        if not self.begun:
+            super().failed(error)
+            return
+        last = b"data: %b\n\n" % errors.of(error).encoded()
+        self.hot.when_durable([self.fail(error)], lambda: self.hot.turn.finish(last))
