@@ -18,7 +18,9 @@ KNOWN_HOOKS = {
 }
 """Lines that run at every start of Python and that we have read: coverage's own, and the setuptools of Python 3.11."""
 
-KNOWN_PLUGINS = frozenset({"anyio", "hypothesis", "pytest-asyncio", "pytest-cov", "pytest-timeout", "sybil"})
+KNOWN_PLUGINS = frozenset(
+    {"anyio", "hypothesis", "platformdirs", "pytest-asyncio", "pytest-cov", "pytest-timeout", "sybil"}
+)
 """Distributions that may load themselves into pytest."""
 
 SHADOWED = re.compile(r"(python|pip|uv|make|git|bash|sh|zsh|ls|curl|wget|ssh|sudo|docker)[\d.]*(\.exe)?")
@@ -37,7 +39,7 @@ NEIGHBOURS = frozenset({"httpx"})
 
 def environment(folder: Path) -> Iterator[str]:
     """What is wrong with an installed environment, one line each."""
-    for site in sorted(folder.glob("lib*/python*/site-packages")):
+    for site in sorted({path.resolve() for path in folder.glob("lib*/python*/site-packages")}):
         yield from hooks(site)
         for entry_points in sorted(site.glob("*.dist-info/entry_points.txt")):
             yield from entries(entry_points)
