@@ -15,7 +15,7 @@ MODULES = sorted(
     path
     for folder in (*ROOMS, "tests", "docs", "requirements")
     for path in (REPOSITORY / folder).rglob("*.py")
-    if "__pycache__" not in path.parts and (path.stat().st_size or path.parts[-2] in ROOMS)
+    if "__pycache__" not in path.parts and (path.stat().st_size or path.parent.parent != REPOSITORY / "tests")
 )
 PRODUCT = [path for path in MODULES if path.relative_to(REPOSITORY).parts[0] in ROOMS]
 
