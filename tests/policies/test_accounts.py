@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import policies.accounts
 from experts.card import nano
 from policies.accounts import Accounts, Alarm
 from policies.batches import StoreUnavailable
-from policies.book import Hold, Refused
+from policies.book import Hold, Operation, Refused
 from policies.limits import Limit, Rate
 from policies.periods import Period
 from policies.store_sqlite import SQLiteStore
@@ -242,6 +243,30 @@ async def test_what_could_not_be_settled_is_settled_when_the_store_is_back_row_4
     other.close()
     await accounts.sweep()
     assert accounts.balances(ME) == {"day": (nano(1), nano(0.2))}
+
+
+async def test_a_busy_store_is_waited_for_as_long_as_it_makes_progress(open_accounts, monkeypatch):
+    monkeypatch.setattr(SQLiteStore, "patience", 0.25)
+    monkeypatch.setattr("policies.batches.LARGEST_BATCH", 1)
+    accounts = open_accounts(DAY)
+    for number in range(4):
+        accounts.store.submit(Operation(f"slow {number}", lambda book: time.sleep(0.1)))
+    assert isinstance(await accounts.reserve("a", ME, nano(0.1)), Hold)
+    assert [row.state for row in await accounts.store.reservations()] == ["open"]
+
+
+async def test_nothing_is_waited_for_longer_than_the_longest_wait(open_accounts, monkeypatch):
+    accounts = open_accounts(DAY, longest_wait=0.0)
+    accounts.store.submit(Operation("slow", lambda book: time.sleep(0.2)))
+    monkeypatch.setattr(SQLiteStore, "patience", 0.05)
+    with pytest.raises(StoreUnavailable, match="in time"):
+        await accounts.reserve("a", ME, nano(0.1))
+
+
+async def test_a_url_names_a_server_that_is_not_asked_before_it_is_needed():
+    accounts = Accounts.open("postgresql://127.0.0.1:1/none", [DAY])
+    assert accounts.allowance(ME) == nano(1)
+    await accounts.close()
 
 
 async def test_a_store_that_cannot_be_read_is_unavailable(tmp_path):

@@ -93,7 +93,7 @@ def test_every_policy_of_the_room_is_examined():
 
 
 @every_policy
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(state=states())
 def test_a_policy_decides_in_every_state_and_the_same_each_time(policy, state):
     decision = policy.decide(state)
@@ -113,7 +113,7 @@ def test_a_policy_decides_in_every_state_and_the_same_each_time(policy, state):
 
 
 @every_policy
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(state=states(), data=st.data())
 def test_every_request_settles_and_no_expert_is_asked_twice(policy, state, data):
     state = replace(state, outcomes=())
@@ -133,7 +133,7 @@ def test_every_request_settles_and_no_expert_is_asked_twice(policy, state, data)
 
 
 @every_policy
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(state=states())
 def test_a_budget_around_a_policy_never_asks_for_more_than_the_allowance_row_42(policy, state):
     decision = Budget(policy).decide(state)
@@ -142,7 +142,7 @@ def test_a_budget_around_a_policy_never_asks_for_more_than_the_allowance_row_42(
 
 
 @every_policy
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(state=states())
 def test_a_budget_that_nothing_can_break_changes_nothing(policy, state):
     rich = replace(state, allowance=None)

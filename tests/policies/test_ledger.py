@@ -1,6 +1,7 @@
 """The append-only record: what it keeps, refuses, and survives."""
 
 import asyncio
+import os
 import resource
 import sqlite3
 import subprocess
@@ -18,6 +19,9 @@ from policies.base import Accept, Ask, Decision, Refuse, State
 from policies.ledger import Ledger, LedgerUnavailable
 from policies.rows import DecisionRow, OutcomeRow
 from routers.base import Estimate
+
+SIZE = int(os.environ.get("LYCEUM_SIZE", "1"))
+"""How many times the usual number of cases are run."""
 
 ESTIMATES = {"small": Estimate("small", 0.5, 0.1, 1_000, 2_000, 0.7)}
 ANSWER = Answer("small", {"content": "42"}, "stop", Usage(9, 2, cached_tokens=1), 1_500, Timing(0.2, 0.5))
@@ -265,7 +269,7 @@ class Zygote:
 async def test_no_acknowledged_row_is_lost_by_kill_9_and_none_is_there_twice_row_46(path):
     acknowledged: list[str] = []
     with Zygote(path) as zygote:
-        for kill in range(50):
+        for kill in range(50 * SIZE):
             acknowledged += zygote.life(kill * 7 % 160)
     async with opened(path) as ledger:
         rows = [row["decision"] for row in ledger.rows("outcomes")]

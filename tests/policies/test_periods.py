@@ -4,7 +4,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.periods import Period
@@ -15,6 +15,7 @@ moments = st.integers(1_000_000_000, 2_000_000_000)
 
 @pytest.mark.parametrize("kind", ["hour", "day", "week", "month"])
 @pytest.mark.parametrize("zone", ZONES)
+@settings(deadline=None)
 @given(now=moments)
 def test_every_moment_is_in_one_period_and_periods_follow_each_other_row_45(kind, zone, now):
     period = Period(kind, zone)

@@ -7,7 +7,7 @@ import pytest
 from policies.base import Accept, Ask, Decision, Refuse
 from policies.budget import Budget
 from policies.cascade import Cascade
-from policies.pick import Only, Threshold, Utility, dialled
+from policies.pick import Only, Threshold, Utility, dialled, instead
 
 
 def asked(decision: Decision) -> str:
@@ -109,6 +109,13 @@ def test_the_dial_turns_the_price_of_quality_inside_any_wrapper():
     assert dialled(Budget(Utility(0.1, explore=0.2), usd_per_day=5), 0.02) == Budget(Utility(0.02, 0.2), usd_per_day=5)
     assert dialled(Cascade(), 0.02) == Cascade(usd_per_quality=0.02)
     assert dialled(Only("small"), 0.02) == Only("small")
+
+
+def test_a_chosen_expert_stays_inside_what_wraps_the_policy():
+    assert instead(Budget(Budget(Utility(0.1)), usd_per_day=5), Only("small")) == Budget(
+        Budget(Only("small")), usd_per_day=5
+    )
+    assert instead(Utility(0.1), Only("small")) == Only("small")
 
 
 def test_the_dial_leaves_a_policy_that_is_not_a_dataclass_alone(decide, school):
