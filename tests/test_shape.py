@@ -15,7 +15,7 @@ MODULES = sorted(
     path
     for folder in (*ROOMS, "tests", "docs", "requirements")
     for path in (REPOSITORY / folder).rglob("*.py")
-    if "__pycache__" not in path.parts and (path.stat().st_size or path.parent.parent != REPOSITORY / "tests")
+    if "__pycache__" not in path.parts and (path.stat().st_size or not path.is_relative_to(REPOSITORY / "tests"))
 )
 PRODUCT = [path for path in MODULES if path.relative_to(REPOSITORY).parts[0] in ROOMS]
 
