@@ -174,7 +174,7 @@ def pair(known: Predictions, against: Baselines, repetitions: int) -> dict[str, 
     columns = np.concatenate([score, goes.astype(np.float64)], axis=1)
     means = statistics.resampled_means(columns, test.groups, 0, repetitions)
     whole = pair_figures(columns.mean(axis=0))
-    low, high = np.quantile([pair_figures(row) for row in means], (0.025, 0.975), axis=0)
+    low, high = np.nanquantile([pair_figures(row) for row in means], (0.025, 0.975), axis=0)
     names = ("apgr", "cpt50", "cpt80")
     return {
         name: Interval(value, float(start), float(end), len(order))
@@ -192,7 +192,8 @@ def pair_figures(means: Array) -> list[float]:
     area = float(np.trapezoid(score[tenths], share[tenths]))
     rising = np.maximum.accumulate(score)
     calls = [float(share[np.argmax(rising >= weak + p * (strong - weak) - 1e-12)]) for p in (0.5, 0.8)]
-    return [(area - weak) / (strong - weak), *calls]
+    lead = float(strong - weak) or NAN  # equal experts have no gap to recover
+    return [(area - weak) / lead, *calls]
 
 
 def micros(router: Router, test: Outcomes, vectors: Vectors) -> float:
@@ -213,5 +214,10 @@ def micros(router: Router, test: Outcomes, vectors: Vectors) -> float:
 
 
 def select(contest: Contest, most: int = 3) -> Sequence[Entry]:
-    """The routers that are drawn with their bands: the highest above the zero router."""
-    return sorted(contest.routers(), key=lambda each: -each.compared.figures["over_zero"].value)[:most]
+    """The routers that are drawn: the highest above the zero router, the default always among them and first."""
+    ranked = sorted(contest.routers(), key=lambda each: -each.compared.figures["over_zero"].value)
+    ranked.sort(key=lambda each: each.name != DEFAULT)
+    return ranked[:most]
+
+
+DEFAULT = "blend"

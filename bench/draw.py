@@ -113,10 +113,11 @@ def cost_against_quality(axes: Any, scene: Scene) -> None:
         axes.plot(
             scene.live.cost, scene.live.score, "*", color=COLOURS[1], markersize=15, zorder=6, label=scene.live.name
         )
-    _names(axes, scene.experts)
     _scale(axes, scene)
     axes.set_ylabel("mean score")
-    axes.legend(loc="lower right", fontsize=8.5)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, fontsize=8.5)
+    axes.figure.draw_without_rendering()  # so that the layout is known where names are placed
+    _names(axes, scene.experts)
 
 
 def _colours() -> Iterator[str]:
@@ -135,20 +136,36 @@ def _end(axes: Any, line: Line, colour: str) -> None:
     )
 
 
-SHOWN_NAMES = 12
+LETTER, LINE_HEIGHT = 4.6, 10.0
+"""Points that a letter of a name is wide, and a line high."""
+
+Box = tuple[float, float, float, float]
 
 
 def _names(axes: Any, dots: Sequence[Dot]) -> None:
-    """The names of the best of many experts; all of a few."""
-    for dot in sorted(dots, key=lambda dot: -dot.score)[:SHOWN_NAMES]:
-        axes.annotate(
-            dot.name.split("/")[-1],
-            (dot.cost, dot.score),
-            textcoords="offset points",
-            xytext=(7, -10),
-            fontsize=8,
-            color=INK,
-        )
+    """The names of the experts, the best first; a name that would lie on another is left out."""
+    placed: list[Box] = []
+    for dot in sorted(dots, key=lambda dot: -dot.score):
+        name = dot.name.split("/")[-1]
+        x, y = axes.transData.transform((dot.cost, dot.score)) * 72.0 / axes.figure.dpi
+        width = LETTER * len(name)
+        right = x + 7 + width < axes.figure.get_figwidth() * 72.0
+        left = x + 7 if right else x - 7 - width
+        box = (left, y - 12, left + width, y - 12 + LINE_HEIGHT)
+        if not any(_overlap(box, other) for other in placed):
+            placed.append(box)
+            _name(axes, name, dot, right)
+
+
+def _name(axes: Any, name: str, dot: Dot, right: bool) -> None:
+    side = {"xytext": (7, -10), "ha": "left"} if right else {"xytext": (-7, -10), "ha": "right"}
+    at = (dot.cost, dot.score)
+    text = axes.annotate(name, at, textcoords="offset points", fontsize=8, color=INK, clip_on=False, **side)
+    text.set_in_layout(False)
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _scale(axes: Any, scene: Scene) -> None:
@@ -161,4 +178,4 @@ def _scale(axes: Any, scene: Scene) -> None:
     else:
         axes.xaxis.set_major_formatter(lambda value, _: f"${value:.3g}")
     axes.set_xlabel("dollars per 1,000 requests")
-    axes.margins(x=0.09, y=0.08)
+    axes.margins(x=0.1, y=0.08)

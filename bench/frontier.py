@@ -61,11 +61,12 @@ class Baselines:
     """The experts that the zero router mixes, cheapest first."""
 
     def budgets(self) -> Array:
-        """Mean costs at which frontiers are compared: from the cheapest expert of the zero router to the dearest."""
+        """Mean costs at which frontiers are drawn: from the cheapest expert of the zero router to the dearest, each
+        the same factor above the last."""
         import numpy as np
 
-        cost = self.singles.curve[0][list(self.zero)]
-        return np.linspace(cost.min(), cost.max(), BUDGETS)
+        cost = np.maximum(self.singles.curve[0][list(self.zero)], 1.0)
+        return np.geomspace(cost.min(), cost.max(), BUDGETS)
 
 
 def baselines(train: Outcomes, test: Outcomes) -> Baselines:

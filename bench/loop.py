@@ -31,6 +31,7 @@ from policies.base import State
 from policies.ledger import Ledger
 from policies.pick import Utility
 from routers.base import Router
+from routers.fit import DEFAULT, train
 from routers.outcomes import from_rows
 
 HELP = "microseconds a request of the gateway's loop, and the import time of each room"
@@ -62,6 +63,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """How much is measured."""
     parser.add_argument("--experts", type=int, default=20, help="scripted experts in the school (default 20)")
     parser.add_argument("--requests", type=int, default=2000, help="requests a run (default 2000)")
+    parser.add_argument("--router", default=DEFAULT, help=f"import string of the router's head (default {DEFAULT})")
+    parser.add_argument("--prompts", type=int, default=500, help="made-up prompts that it is fitted on (default 500)")
     parser.add_argument("--at-once", type=int, default=64, help="requests under way at once (default 64)")
     parser.add_argument("--runs", type=int, default=3, help="runs, of which the best counts (default 3)")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
@@ -71,7 +74,10 @@ def run(args: argparse.Namespace) -> int:
     """Measures, then prints."""
     with tempfile.TemporaryDirectory() as folder:
         steps = asyncio.run(measure(args, Path(folder)))
-    rooms = [imported(room) for room in track(ROOMS, "importing rooms", console=Console(stderr=True), transient=True)]
+    rooms = [
+        imported(room, args.runs)
+        for room in track(ROOMS, "importing rooms", console=Console(stderr=True), transient=True)
+    ]
     if args.json:
         body = {"steps_us": {cost.step: cost.micros for cost in steps}, "rooms": rooms}
         sys.stdout.write(json.dumps(body, indent=2) + "\n")
@@ -82,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def measure(args: argparse.Namespace, folder: Path) -> list[Cost]:
     """Every step alone, then the whole loop with its ledger."""
-    router, vector = learned(args.experts)
+    router, vector = learned(args.experts, args.prompts, args.router)
     experts = {f"e{i}": scripted(f"e{i}") for i in range(args.experts)}
     policy = Utility(usd_per_quality=0.01)
     books = load(GATEWAY["Books"], "books")(Ledger.open(folder / "ledger.sqlite"))
@@ -102,11 +108,9 @@ def scripted(name: str) -> Expert:
     return Scripted(name, Card(tools=True, price=Price(prompt=1.0, completion=2.0)), answer="three hours")
 
 
-def learned(experts: int, prompts: int = 500) -> tuple[Router, Any]:
+def learned(experts: int, prompts: int, use: str) -> tuple[Router, Any]:
     """A router fitted on made-up outcomes, and one prompt's vector: its work does not depend on what they say."""
     import numpy as np
-
-    from routers.fit import train
 
     random = np.random.default_rng(0)
     rows = [
@@ -116,7 +120,7 @@ def learned(experts: int, prompts: int = 500) -> tuple[Router, Any]:
     ]
     vectors = random.normal(size=(prompts, DIMENSIONS)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return train(from_rows(rows), vectors), vectors[0]
+    return train(from_rows(rows), vectors, use), vectors[0]
 
 
 def alone(args: argparse.Namespace, experts: dict[str, Expert], router: Router, vector: Any, body: bytes) -> list[Cost]:
@@ -189,7 +193,7 @@ print(json.dumps({"room": room, "cpu": time.process_time() - began, "seconds": t
 """
 
 
-def imported(room: str, runs: int = 3) -> dict[str, Any]:
+def imported(room: str, runs: int) -> dict[str, Any]:
     """Seconds of CPU and of the clock to import every module of a room in a fresh interpreter, the best of several,
     and what heavy libraries that loads. Raises SetupError if it cannot be imported."""
     found = []

@@ -22,13 +22,14 @@ class Cell:
     heat: float | None = None
 
 
-def page(title: str, subtitle: str, body: Iterable[str], foot: str) -> str:
-    """A whole page; `body` is HTML already."""
+def page(title: str, subtitle: str, body: Iterable[str], foot: str, wide: bool = False) -> str:
+    """A whole page; `body` is HTML already; `wide` makes room for tables with many columns."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<link rel="icon" href="data:,">'
-        f"<title>{escape(title)}</title><style>{STYLE.read_text()}</style></head><body><main>"
+        f"<title>{escape(title)}</title><style>{STYLE.read_text()}</style></head>"
+        f'<body><main class="{"broad" if wide else ""}">'
         f"<header><h1>{escape(title)}</h1><p>{escape(subtitle)}</p></header>"
         f"{''.join(body)}<footer>{escape(foot)}</footer></main></body></html>\n"
     )
@@ -64,6 +65,11 @@ def plot(svg: str, about: str) -> str:
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell | str]], live: frozenset[int] = frozenset()) -> str:
     """A table; the rows whose number is in `live` stand out."""
     return _table("", heads, rows, live)
+
+
+def dense(heads: Sequence[str], rows: Iterable[Sequence[Cell | str]], live: frozenset[int] = frozenset()) -> str:
+    """A table of many columns: intervals stand below their figures."""
+    return _table("dense", heads, rows, live)
 
 
 def heat(heads: Sequence[str], rows: Iterable[Sequence[Cell | str]]) -> str:

@@ -59,16 +59,14 @@ def run(args: argparse.Namespace) -> int:
     for name in args.data or ():
         data.load(name, place)
     done = contests(args, chosen, _heads(args.router))
-    written = write(done, args.state)
+    path = write(done, args.state)
     if args.json:
-        import orjson
-
-        sys.stdout.write(orjson.dumps([figures(each) for each in done], option=orjson.OPT_INDENT_2).decode() + "\n")
+        sys.stdout.write(path.with_suffix(".json").read_text())
         return 0
     console = Console(width=max(Console().width, WIDTH))
     for each in done:
         console.print(table(each))
-    console.print(f"All figures, and the frontiers with their bands: {written}", highlight=False)
+    console.print(f"All figures, and the frontiers with their bands: {path}", highlight=False)
     return 0
 
 
@@ -157,7 +155,9 @@ def _number(value: float, places: int = 3) -> str:
 
 
 def write(done: Sequence[Contest], folder: Path) -> Path:
-    """One PNG a data set, and one page with all of them."""
+    """One PNG a data set, one page with all of them, and the figures as JSON beside it."""
+    import orjson
+
     now = datetime.datetime.now(datetime.UTC).strftime("%d %B %Y %H:%M UTC")
     parts = []
     for each in done:
@@ -168,7 +168,9 @@ def write(done: Sequence[Contest], folder: Path) -> Path:
     parts.append(page.section("Figures", "", page.definitions(FIGURES)))
     path = folder / "routers.html"
     note = "Fitted on train, scored once on test; 95 % intervals by paired bootstrap over groups of duplicates."
-    path.write_text(page.page("Routers", f"{note} Made {now}.", parts, now), encoding="utf-8")
+    path.write_text(page.page("Routers", f"{note} Made {now}.", parts, now, wide=True), encoding="utf-8")
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+    path.with_suffix(".json").write_bytes(orjson.dumps([figures(each) for each in done], option=options))
     return path
 
 
@@ -195,9 +197,9 @@ def chapter(each: Contest, svg: str) -> str:
     ]
     pairs = ("apgr", "cpt50", "cpt80") if _paired(each) else ()
     rows = [[*_row(row), *(_cell(row.pair.get(name)) for name in pairs)] for row in ordered(each)]
-    marked = frozenset(i for i, row in enumerate(ordered(each)) if row.name == "blend")
+    marked = frozenset(i for i, row in enumerate(ordered(each)) if row.name == contest.DEFAULT)
     picture = page.plot(svg, f"mean score against dollars per 1,000 requests on {each.data.name}")
-    return page.section(each.data.name, about, picture, page.table([*heads_, *pairs], rows, marked))
+    return page.section(each.data.name, about, picture, page.dense([*heads_, *pairs], rows, marked))
 
 
 def _row(row: Entry) -> list[Cell | str]:
@@ -212,7 +214,7 @@ def _row(row: Entry) -> list[Cell | str]:
 def _cell(interval: Interval | None, signed: bool = False) -> Cell | str:
     if interval is None or not math.isfinite(interval.value):
         return "" if interval is None else "never"
-    return page.signed(interval, 4) if signed else page.plain(interval, 4)
+    return page.signed(interval, 3) if signed else page.plain(interval, 3)
 
 
 def figures(each: Contest) -> dict[str, Any]:

@@ -67,11 +67,11 @@ def stand(train: Outcomes, test: Outcomes, router: Points | None, live: Replayed
 
 
 def scene(against: Baselines, routers: Sequence[compare.Compared], live: Replayed | None = None) -> Scene:
-    """The picture of cost against quality."""
+    """The picture of cost against quality; the first router has a band, several would hide each other."""
     cost, score = against.singles.curve
     bound = metrics.hull(*frontier.oracle(against.test).curve)
     return Scene(
-        routers=[_line(each) for each in routers],
+        routers=[_line(each, i == 0) for i, each in enumerate(routers)],
         experts=[Dot(name, c * PER, s) for name, c, s in zip(against.test.experts, cost, score, strict=True)],
         zero=Line("zero router", cost[list(against.zero)] * PER, score[list(against.zero)]),
         oracle=Line("oracle", bound[0] * PER, bound[1]),
@@ -81,8 +81,9 @@ def scene(against: Baselines, routers: Sequence[compare.Compared], live: Replaye
     )
 
 
-def _line(each: compare.Compared) -> Line:
-    return Line(each.name, each.budgets * PER, *each.band.T)
+def _line(each: compare.Compared, banded: bool) -> Line:
+    score, low, high = each.band.T
+    return Line(each.name, each.budgets * PER, score, *((low, high) if banded else ()))
 
 
 def ways(against: Baselines, router: Points | None, live: Replayed | None) -> list[Way]:
