@@ -34,7 +34,7 @@ EXAMPLE = "lyceum bench routers --data mmlu_pro --data zeroeval"
 SHOWN = ("best", "over_single", "same_cost", "over_zero", "aiq", "qnc")
 """The figures of the table in the terminal; the page and the JSON have all."""
 
-WIDTH = 132
+WIDTH = 160
 """Columns that the table needs; a narrower terminal wraps or scrolls."""
 
 
