@@ -6,7 +6,7 @@ LOCKED := $(PIP) --only-binary :all: --require-hashes
 PROJECT := $(PIP) --quiet --no-build-isolation --editable .
 
 .PHONY: help venv serve test lint types imports unit lock docs report bench extras parity litellm clean
-help: ; @sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
+help: ; @sed -n 's/^\([a-z]*\):.*[#][#] /make \1\t/p' Makefile
 serve: .venv/default.done ; @exec $(BIN)/lyceum serve ## install and start the gateway on 127.0.0.1:8000
 test: lint types imports unit ## everything that must be green
 venv: .venv/dev.done ## the environment for work on Lyceum

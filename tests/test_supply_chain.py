@@ -21,8 +21,6 @@ FULL_LOCKS = [path for path in LOCKS if path.stem in lock.LOCKS]
 UNIMPORTED = {
     "httptools": "uvicorn reads HTTP with it",
     "uvloop": "uvicorn runs on it",
-    "asyncpg": "named by the operator's configuration",
-    "routellm": "named by the operator's configuration",
 }
 """Dependencies that no module of ours imports by name, and who does."""
 
