@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from experts.base import Answer, Outcome
 from gateway.metrics import Metrics
-from policies.base import Decision, State
+from gateway.purse import Purse
+from policies.base import Ask, Decision, State
 from policies.ledger import Ledger, LedgerUnavailable
 from policies.rows import DecisionRow, OutcomeRow
 
@@ -23,27 +25,32 @@ LEFT = 499
 class Books:
     """The one writer of the ledger in this process."""
 
-    def __init__(self, ledger: Ledger, metrics: Metrics | None = None) -> None:
-        self.ledger, self.metrics = ledger, metrics or Metrics()
+    def __init__(self, ledger: Ledger, limit: int | None = None, clock: Callable[[], float] = time.time) -> None:
+        """`limit` is in nano-dollars; `clock` tells Unix seconds."""
+        self.ledger, self.metrics, self.clock = ledger, Metrics(), clock
+        self.purse = Purse(limit, ledger.spend, clock)
 
     def allowance(self) -> int | None:
         """What may still be spent, in nano-dollars; `None` is no limit."""
-        return None
+        return self.purse.allowance()
 
     def decided(self, life: Life, state: State, decision: Decision) -> asyncio.Future[None]:
         """Queues a decision's row; it becomes durable while the experts work. Raises LedgerUnavailable at once
         if the ledger cannot be written, so that nothing is asked that would not be recorded."""
         if not self.ledger.available:
             raise LedgerUnavailable("the ledger cannot be written")
-        row = DecisionRow.of(state, decision, life.step, time=time.time(), key=life.key, policy=life.policy_name)
+        if isinstance(decision, Ask):
+            life.held |= self.purse.hold(decision, state.estimates)
+        row = DecisionRow.of(state, decision, life.step, time=self.clock(), key=life.key, policy=life.policy_name)
         return self.ledger.write(row)
 
     def settled(self, tally: Tally, outcome: Outcome, kind: str) -> asyncio.Future[None]:
         """Queues an outcome's row; the future ends when it is durable."""
         status = LEFT if kind == "client_left" else None
-        row = OutcomeRow.of(tally.life.request.id, tally.life.step, outcome, time.time(), status)
+        row = OutcomeRow.of(tally.life.request.id, tally.life.step, outcome, self.clock(), status)
         if status == LEFT:
             row = replace(row, reason=kind)
+        self.purse.settle(tally.life.held.pop(outcome.expert, 0), outcome.cost)
         self.count(outcome, kind)
         return self.ledger.write(row)
 

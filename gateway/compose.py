@@ -11,6 +11,7 @@ from gateway.auth import Keys, digest, from_table, local_key
 from gateway.books import Books
 from gateway.config import Builder, Config
 from gateway.handlers import Door
+from gateway.purse import limit_of
 from gateway.school import School
 from policies.ledger import Ledger
 from routers.base import Encoder, Router
@@ -33,7 +34,7 @@ def school(config: Config) -> School:
     except OSError as error:
         raise SetupError(f"state.folder: cannot make {folder}: {error.strerror}") from error
     ledger = Ledger.open(folder / "ledger.sqlite")
-    return School(experts, router(config, encoder), policy, Books(ledger), policies, encoder)
+    return School(experts, router(config, encoder), policy, Books(ledger, limit_of(policy)), policies, encoder)
 
 
 def router(config: Config, encoder: Encoder | None) -> Router:

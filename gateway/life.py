@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from experts.base import Answer, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
 from experts.card import Usage
-from experts.catalog import Catalog, Demand, eligible
+from experts.catalog import CHARACTERS_PER_TOKEN, Catalog, Demand, eligible
 from gateway.errors import refusal
 from gateway.school import School
 from policies.base import Accept, Ask, Policy, Refuse, State
@@ -32,6 +32,8 @@ class Life:
     demand: Demand = NOTHING
     catalog: Catalog = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
+    held: dict[str, int] = field(default_factory=dict)
+    """Nano-dollars set aside for each expert that is being asked."""
     step: int = -1
     recorded: asyncio.Future[None] | None = None
     """Ends when the last decision is durable."""
@@ -67,13 +69,25 @@ class Life:
 class Tally:
     """What one expert that is being asked has said and cost so far; settled once."""
 
-    __slots__ = ("chunks", "cost", "expert", "finish_reason", "first", "last", "life", "settled", "started", "usage")
+    __slots__ = (
+        "chunks",
+        "cost",
+        "expert",
+        "finish_reason",
+        "first",
+        "last",
+        "life",
+        "settled",
+        "size",
+        "started",
+        "usage",
+    )
 
     def __init__(self, life: Life, expert: Expert) -> None:
         self.life, self.expert = life, expert
         self.started = life.school.clock()
         self.first: float | None = None
-        self.chunks = 0
+        self.chunks = self.size = 0
         self.last = Chunk()
         self.usage: Usage | None = None
         self.cost: int | None = None
@@ -86,6 +100,8 @@ class Tally:
             self.first = self.life.school.clock() - self.started
         self.chunks += 1
         self.last = chunk
+        content = chunk.delta.get("content")
+        self.size += len(content) if isinstance(content, str) else 0
         self.usage = self.usage if chunk.usage is None else chunk.usage
         self.cost = self.cost if chunk.cost is None else chunk.cost
         self.finish_reason = chunk.finish_reason or self.finish_reason
@@ -98,7 +114,7 @@ class Tally:
         """What was said so far; tokens and cost that nobody reported are estimated, and marked so."""
         usage, cost = self.usage, self.cost
         if usage is None and self.chunks:
-            usage = Usage(self.life.demand.tokens, self.chunks, estimated=True)
+            usage = Usage(self.life.demand.tokens, self.size // CHARACTERS_PER_TOKEN + 1, estimated=True)
         if cost is None and usage is not None:
             price = self.expert.card.price
             cost = price.tokens(usage) + price.cpu(self.timing().total)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -27,13 +28,13 @@ class Recent(Generic[Value]):
 
     def __init__(self, most: int = 4096) -> None:
         self.most = most
-        self.known: dict[Hashable, Value] = {}
+        self.known: OrderedDict[Hashable, Value] = OrderedDict()
         self.get = self.known.get
 
     def put(self, key: Hashable, value: Value) -> Value:
         """Keeps a value."""
         if len(self.known) >= self.most:
-            del self.known[next(iter(self.known))]
+            self.known.popitem(last=False)
         self.known[key] = value
         return value
 

@@ -113,7 +113,7 @@ def hello(settings: Config, url: str) -> str:
         f"  curl {url}/v1/chat/completions -H \"Authorization: Bearer {key}\" -d '{body}'\n"
         f'  OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY="{key}" python -c "import openai; print(openai.OpenAI().chat.'
         f"completions.create(model='auto', messages=[dict(role='user', content='Factor x^2-5x+6')]))\"\n"
-        f'  lyceum ask "If all cats are animals and Tom is a cat, is Tom an animal?"'
+        f'  lyceum ask "All cats are animals. Tom is a cat. Is Tom an animal?"'
     )
 
 

@@ -63,7 +63,7 @@ class DecisionRow:
 
     def values(self) -> tuple[Value, ...]:
         """What is stored, in the order of the fields."""
-        estimates = {name: [getattr(each, column) for column in ESTIMATE] for name, each in self.estimates.items()}
+        estimates = {name: each[1:] for name, each in self.estimates.items()}
         return (
             *(self.id, self.step, self.time, self.key, self.model, self.policy, self.kind),
             *(_json(self.experts), int(self.last), self.reason, float(self.probability), float(self.draw)),

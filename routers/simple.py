@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,7 @@ class Random:
 
     def estimate(self, request: Request, catalog: Catalog, outcomes: Sequence[Outcome] = ()) -> Estimates:
         known = Cards().estimate(request, catalog)
-        return {name: replace(estimate, quality=self._quality(request, name)) for name, estimate in known.items()}
+        return {name: estimate._replace(quality=self._quality(request, name)) for name, estimate in known.items()}
 
     def _quality(self, request: Request, name: str) -> float:
         key = f"{self.seed}\0{name}\0{request.prompt}".encode("utf-8", "replace")
@@ -86,7 +86,7 @@ class Rules:
         return {name: self._estimate(estimate, told.get(name)) for name, estimate in known.items()}
 
     def _estimate(self, known: Estimate, quality: float | None) -> Estimate:
-        return known if quality is None else replace(known, quality=quality, std=self.STD)
+        return known if quality is None else known._replace(quality=quality, std=self.STD)
 
 
 def _rule(rule: dict[str, Any], place: int) -> tuple[re.Pattern[str], str, float]:

@@ -12,7 +12,7 @@ from policies.pick import Only, Utility
 
 
 def test_two_experts_of_a_dollar_are_not_asked_together_under_a_dollar(decide, school):
-    dear = {name: replace(each, cost_high=nano(1)) for name, each in school.estimates.items()}
+    dear = {name: each._replace(cost_high=nano(1)) for name, each in school.estimates.items()}
     decision = decide(Budget(Ensemble(2)), replace(school, estimates=dear, allowance=nano(1)))
     assert decision == Ask(("large",), why="the best 2 at once")
 
@@ -45,7 +45,7 @@ def test_an_unknown_cost_counts_as_the_most_it_may_have_been(decide, school, aft
 
 
 def test_a_free_expert_is_within_an_empty_budget(decide, school):
-    free = replace(school.estimates["small"], cost=0, cost_high=0)
+    free = school.estimates["small"]._replace(cost=0, cost_high=0)
     state = replace(school, estimates={**school.estimates, "small": free}, allowance=0)
     assert decide(Budget(Utility(1.0)), state).experts == ("small",)
 

@@ -10,7 +10,7 @@ from policies.cascade import Cascade
 
 def regraded(state: State, **qualities: float) -> State:
     """The state after the router looked at the answers again."""
-    new = {name: replace(state.estimates[name], quality=quality) for name, quality in qualities.items()}
+    new = {name: state.estimates[name]._replace(quality=quality) for name, quality in qualities.items()}
     return replace(state, estimates={**state.estimates, **new})
 
 

@@ -46,13 +46,13 @@ def test_utility_buys_quality_at_its_price(decide, school, usd_per_quality, expe
 
 def test_utility_prefers_the_cheaper_of_equals(decide, school):
     large = school.estimates["large"]
-    equal = replace(school, estimates={"large": large, "same": replace(large, expert="same", cost=large.cost - 1)})
+    equal = replace(school, estimates={"large": large, "same": large._replace(expert="same", cost=large.cost - 1)})
     assert asked(decide(Utility(0.0), equal)) == "same"
 
 
 def test_a_cautious_utility_does_not_pay_for_a_gain_within_the_error(decide, school):
     assert asked(decide(Utility(0.1, caution=1.0), school)) == "large"
-    unsure = {name: replace(each, std=0.3) for name, each in school.estimates.items()}
+    unsure = {name: each._replace(std=0.3) for name, each in school.estimates.items()}
     assert asked(decide(Utility(0.1, caution=1.0), replace(school, estimates=unsure))) == "medium"
 
 
