@@ -82,7 +82,8 @@ def _shaped(shape: str, left: str, right: str) -> Tree:
     if shape in ("is", "is not"):
         fact: Tree = ["holds", predicate(right), re.sub(r"^(?:the|my|this) ", "", left)]
         return ["not", fact] if shape == "is not" else fact
-    one, other = ["holds", predicate(left), "v"], ["holds", predicate(right), "v"]
+    one: Tree = ["holds", predicate(left), "v"]
+    other: Tree = ["holds", predicate(right), "v"]
     if shape == "only":
         one, other = other, one
     if shape in ("no", "some not"):

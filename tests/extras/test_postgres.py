@@ -125,7 +125,7 @@ class PostgresMachine(Machine):
 
 
 @pytest.mark.usefixtures("server")
-class TestTheBookInPostgres(PostgresMachine.TestCase):  # rows 45 and 51
+class TestTheBookInPostgres(PostgresMachine.TestCase):  # type: ignore[misc,valid-type] # made by hypothesis; rows 45, 51
     settings = sized(3)
 
 
