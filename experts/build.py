@@ -116,6 +116,9 @@ def _plain(hint: Any) -> bool:
 
 def convert(value: Any, hint: Any, path: str) -> Any:
     """`value` as the type `hint`. Raises SetupError that names the key below `path`."""
+    if is_dataclass(hint) and isinstance(value, dict):
+        for key in value:  # msgspec passes over keys that it does not know
+            check_key(key, sorted(field.name for field in fields(hint)), f"{path}.{key}")
     try:
         return msgspec.convert(value, hint, strict=True)
     except msgspec.ValidationError as error:

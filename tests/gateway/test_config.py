@@ -86,6 +86,14 @@ def test_an_error_names_its_key(tmp_path, old, new, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_misspelt_key_inside_a_nested_table_is_named(tmp_path):
+    expert = 'use = "experts.openai_http:OpenAIHTTP"\nurl = "http://127.0.0.1:1/v1"\nlimits = { conections = 3 }'
+    path = written(tmp_path, GOOD.replace('use = "experts.scripted:Scripted"\nanswer = "hello"', expert))
+
+    with pytest.raises(SetupError, match=r"experts.one.limits.conections: unknown key; did you mean 'connections'\?"):
+        _build(path)
+
+
 def test_experts_may_name_each_other_but_not_in_a_circle(tmp_path):
     text = GOOD + '[experts.sums]\nuse = "experts.algebra:AlgebraExpert"\nhelper = "one"\n'
     circle = text.replace('helper = "one"', 'helper = "more"') + (

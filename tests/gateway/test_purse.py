@@ -67,7 +67,9 @@ async def test_a_day_of_many_requests_at_once_stays_within_its_budget(tmp_path):
     await door.school.books.close()
     door.school.books = Books(Ledger.open(tmp_path / "again.sqlite"), limit_of(policy))
     async with serving(door) as served:
-        answers = await asyncio.gather(*(served.ask() for _ in range(100)))
+        client = served.http()
+        body = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
+        answers = await asyncio.gather(*(client.post("/v1/chat/completions", json=body) for _ in range(100)))
         refused = [answer for answer in answers if answer.status_code != 200]
         spent = sum(row["cost"] for row in served.ledger("outcomes"))
 
