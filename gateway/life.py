@@ -112,14 +112,25 @@ class Tally:
 
     def answer(self) -> Answer:
         """What was said so far; tokens and cost that nobody reported are estimated, and marked so."""
-        usage, cost = self.usage, self.cost
-        if usage is None and self.chunks:
-            usage = Usage(self.life.demand.tokens, self.size // CHARACTERS_PER_TOKEN + 1, estimated=True)
-        if cost is None and usage is not None:
+        usage, cost, last = self.usage, self.cost, self.last
+        if cost is None and self.chunks:
+            usage = self.counted()
             price = self.expert.card.price
             cost = price.tokens(usage) + price.cpu(self.timing().total)
-        last = self.last
         return Answer(self.expert.name, last.delta, self.finish_reason, usage, cost, self.timing(), last.data)
+
+    def counted(self) -> Usage:
+        """The usage, with our own count where the expert told none; an explicit 0 stays 0."""
+        told = self.usage or Usage()
+        if told.prompt_tokens is not None and told.completion_tokens is not None:
+            return told
+        prompt, completion = self.life.demand.tokens, self.size // CHARACTERS_PER_TOKEN + 1
+        return replace(
+            told,
+            prompt_tokens=prompt if told.prompt_tokens is None else told.prompt_tokens,
+            completion_tokens=completion if told.completion_tokens is None else told.completion_tokens,
+            estimated=True,
+        )
 
     def failure(self, error: ExpertError) -> Failure:
         """Why there is no answer, and what that cost."""

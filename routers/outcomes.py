@@ -72,7 +72,11 @@ def read(path: Path) -> Outcomes:
     """Reads Parquet or JSONL, by the ending of the name. Raises TableError."""
     if not path.exists():
         raise TableError(f"outcome table {path.name} is missing: make one with `lyceum probe`")
-    return from_rows(_rows(path), path.name)
+    try:
+        rows = _rows(path)
+    except (OSError, ValueError) as error:  # pyarrow and orjson raise kinds of ValueError
+        raise TableError(f"outcome table {path.name} is neither Parquet nor JSONL that can be read") from error
+    return from_rows(rows, path.name)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

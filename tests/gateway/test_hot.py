@@ -92,6 +92,24 @@ async def test_a_plain_answer_passes_through_with_our_name_and_all_its_fields(tm
     assert (outcomes[0]["prompt_tokens"], outcomes[0]["finish_reason"]) == (7, "stop")
 
 
+@pytest.mark.parametrize(
+    ("usage", "cost", "estimated"),
+    [
+        ({"prompt_tokens": 0, "completion_tokens": 0}, 0, False),
+        ({"prompt_tokens": 7}, 13_000, True),
+        (None, 6_000, True),
+        ({"prompt_tokens": -7, "completion_tokens": 1e99}, 6_000, True),
+    ],
+)
+async def test_tokens_that_nobody_counted_are_estimated_and_marked(tmp_path, usage, cost, estimated):
+    """Row 10: an explicit 0 is kept; what is missing or absurd is counted by us."""
+    async with behind(tmp_path, raw.always(whole("hello you", usage=usage))) as served:
+        await served.ask()
+        row = served.ledger("outcomes")[0]
+
+    assert (row["cost"], row["estimated"]) == (cost, estimated)
+
+
 async def test_a_stream_passes_through_and_ends_once(tmp_path):
     sent = stream(ROLE, ONE, TWO, STOP, COUNTED, DONE)
     async with behind(tmp_path, raw.always(*sent)) as served:

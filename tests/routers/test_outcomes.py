@@ -18,6 +18,14 @@ def test_a_row_without_a_required_column_is_refused(column):
         from_rows([ROW, {**ROW, column: None}])
 
 
+@pytest.mark.parametrize("name", ["broken.parquet", "broken.jsonl"])
+def test_a_damaged_table_is_one_line_with_its_name(tmp_path, name):
+    (tmp_path / name).write_bytes(b"{not a table")
+
+    with pytest.raises(TableError, match=f"{name} is neither Parquet nor JSONL"):
+        read(tmp_path / name)
+
+
 def test_an_empty_table_is_refused():
     with pytest.raises(TableError):
         from_rows([])
