@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -110,13 +111,11 @@ class Reader:
 @pytest.fixture(scope="session")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """One reader for all documents, working in a folder of their own."""
-    here, folder = Path.cwd(), tmp_path_factory.mktemp("reader")
-    os.chdir(folder)
+    folder = tmp_path_factory.mktemp("reader")
     sys.path.insert(0, str(folder))
     someone = Reader(folder)
     yield someone
     someone.leave()
-    os.chdir(here)
     sys.path.remove(str(folder))
 
 
@@ -129,7 +128,8 @@ def run_python(example: Example) -> None:
     if ADDRESS in source:
         moved = source.replace(ADDRESS, someone.serve())
         example.parsed = Lexeme(moved, source.offset, source.line_offset)
-    PythonEvaluator()(example)
+    with contextlib.chdir(someone.folder):
+        PythonEvaluator()(example)
 
 
 def run_toml(example: Example) -> None:
