@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ def vectors(prompts: Sequence[str], encoder: Encoder, folder: Path) -> NDArray[n
         return kept
     made = embed(prompts, encoder)
     folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part.npy")
+    part = path.with_suffix(f".{os.getpid()}.part.npy")
     np.save(part, made)
     part.replace(path)
     return made

@@ -47,6 +47,9 @@ class Limits:
     result_bytes: int = MEBIBYTE
 
 
+USUAL = Limits()
+
+
 class Sandbox:
     """A warm process that runs `function` (import string, JSON in, JSON out), once a task, in a fresh child.
 
@@ -57,7 +60,7 @@ class Sandbox:
     def __init__(
         self,
         function: str,
-        limits: Limits = Limits(),
+        limits: Limits = USUAL,
         *,
         preload: tuple[str, ...] = (),
         warm: Any = None,

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway import config
-from gateway.compose import keys
+from gateway.compose import keys, options
 from gateway.config import Builder
 from gateway.fit import config_argument
 
@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     experts = builder.experts()
     _, policies = builder.policies()
     builder.encoder()
+    options(settings)
     keys(settings)
     table = Table(title=f"{path.name}: {len(experts)} experts, router {settings.router['use']}")
     for column in ("expert", "domain", "context", "$/M in", "$/M out", "$/CPU h", "description"):

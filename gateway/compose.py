@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from experts.base import SetupError
-from experts.build import build, load
+from experts.build import build, check_key, load
 from gateway.auth import Keys, digest, from_table, local_key
 from gateway.books import Books
 from gateway.config import Builder, Config
@@ -17,6 +19,9 @@ from policies.ledger import Ledger
 from routers.base import Encoder, Router
 from routers.fit import check_encoder, fit, load_router
 from routers.saved import TREE
+
+FITTED = ("inputs", "score", "domains")
+"""Arguments that fitting gives a head; all others are the operator's."""
 
 LOCAL = "local"
 """The name of the key that is made when the configuration has none."""
@@ -53,10 +58,21 @@ def router(config: Config, encoder: Encoder | None) -> Router:
 
 def fit_router(config: Config, encoder: Encoder | None, outcomes: Path | None = None) -> None:
     """Fits the configured router from an outcome table into the state folder. Raises SetupError."""
+    given = options(config)
     if encoder is None:
         raise SetupError("encoder: this table is missing, and the router learns from vectors")
     today = datetime.now(UTC).date().isoformat()
-    fit(outcomes or outcomes_path(config), encoder, router_folder(config), today, config.router["use"])
+    fit(outcomes or outcomes_path(config), encoder, router_folder(config), today, config.router["use"], given)
+
+
+def options(config: Config) -> dict[str, Any]:
+    """What the configuration tells the head of a router that learns. Raises SetupError."""
+    head = load(config.router.get("use", ""), "router.use")
+    given = {key: value for key, value in config.router.items() if key != "use"}
+    known = [name for name in inspect.signature(getattr(head, "fit", head)).parameters if name not in FITTED]
+    for key in given:
+        check_key(key, known, f"router.{key}")
+    return given
 
 
 def router_folder(config: Config) -> Path:

@@ -8,9 +8,11 @@ import contextlib
 import gc
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import uvicorn
 import uvloop
@@ -107,13 +109,14 @@ async def start(door: Door, console: Console) -> None:
 def hello(settings: Config, url: str) -> str:
     """The three lines to try."""
     key = "$LYCEUM_KEY" if settings.keys else f"$(cat {compose.key_path(settings)})"
+    command = sys.argv[0] if Path(sys.argv[0]).name == "lyceum" else "lyceum"
     body = '{"model": "auto", "messages": [{"role": "user", "content": "What is 17 * 23?"}]}'
     return (
         f"\nReady. Try:\n"
         f"  curl {url}/v1/chat/completions -H \"Authorization: Bearer {key}\" -d '{body}'\n"
         f'  OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY="{key}" python -c "import openai; print(openai.OpenAI().chat.'
         f"completions.create(model='auto', messages=[dict(role='user', content='Factor x^2-5x+6')]))\"\n"
-        f'  lyceum ask "All cats are animals. Tom is a cat. Is Tom an animal?"'
+        f'  {command} ask "All cats are animals. Tom is a cat. Is Tom an animal?"'
     )
 
 

@@ -61,6 +61,8 @@ def test_every_command_has_help_with_an_example(command, capsys):
         ("[experts.one]", "[experts.one", "not valid TOML"),
         ("answer", "anwser", "experts.one.anwser: unknown key; did you mean 'answer'?"),
         ('"experts.scripted:Scripted"', '"experts.scripted:Missing"', "cannot import"),
+        ('"routers.simple:Cards"', '"routers.simple:Crads"', "router.use: cannot import"),
+        ('"routers.simple:Cards"', '"routers.knn:Nearest"\nkk = 3', "router.kk: unknown key"),
     ],
 )
 def test_a_broken_configuration_is_one_line_and_exit_code_2(folder, old, new, said):
