@@ -52,25 +52,33 @@ class Learned:
     def estimate(self, request: Request, catalog: Catalog, outcomes: Sequence[Outcome] = ()) -> Estimates:
         """One estimate for each name of the catalog; costs about 0.1 ms with ten experts."""
         length = sum(len(text(message.get("content"))) for message in request.messages)
-        rows = self._rows(request, length)
+        known = self._known(request, length)
         usual = self.blind.usual
         return {
-            name: Estimate(name, *rows[name]) if name in rows else prior_estimate(name, card, length, usual)
+            name: known[name] if name in known else prior_estimate(name, card, length, usual)
             for name, card in catalog.items()
         }
 
-    def _rows(self, request: Request, length: int) -> dict[str, tuple[float, float, int, int, float]]:
+    def _known(self, request: Request, length: int) -> Estimates:
+        """The estimates of the experts on record."""
+        import numpy as np
+
         vector = self._vector(request.embedding)
         if vector is None:
-            return self.blind.rows(self.experts)
+            return {name: Estimate(name, *row) for name, row in self.blind.rows(self.experts).items()}
         inputs = Inputs((request.prompt,), (length,), vector)
         quality, std = self.quality.predict(inputs)
         cost, high, latency = self.costs.predict(inputs)
-        columns = (quality[0].tolist(), std[0].tolist(), cost[0].tolist(), high[0].tolist(), latency[0].tolist())
-        return {
-            name: (min(max(q, 0.0), 1.0), max(s, 0.0), int(c), max(int(c), int(h)), seconds)
-            for name, q, s, c, h, seconds in zip(self.experts, *columns, strict=True)
-        }
+        whole = cost[0].astype(np.int64)
+        columns = (
+            np.minimum(np.maximum(quality[0], 0.0), 1.0),
+            np.maximum(std[0], 0.0),
+            whole,
+            np.maximum(whole, high[0].astype(np.int64)),
+            latency[0],
+        )
+        names = self.experts
+        return dict(zip(names, map(Estimate, names, *(column.tolist() for column in columns)), strict=True))
 
     def _vector(self, embedding: NDArray[np.float32] | None) -> Matrix | None:
         """The vector as a row of length 1, or `None` if nothing can be told from it."""
