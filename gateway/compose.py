@@ -32,6 +32,9 @@ def school(config: Config) -> School:
     builder = Builder(config)
     experts = builder.experts()
     policy, policies = builder.policies()
+    for name, named in policies.items():
+        if limit_of(named) is not None:
+            raise SetupError(f"policies.{name}: usd_per_day belongs into [policy], where it holds for every request")
     encoder = builder.encoder()
     folder = Path(config.state.folder)
     try:

@@ -115,11 +115,12 @@ class Door:
         await send(life.request, result, reply)
 
     def policy(self, model: str) -> tuple[str, Policy]:
-        """The policy that a requested model dials: `auto`, `auto:DOLLARS`, a policy's name, an expert's."""
+        """The policy that a requested model dials: `auto`, `auto:DOLLARS`, a policy's name, an expert's; each within
+        the budget of the default one."""
         if model == AUTO:
             return AUTO, self.school.policy
         if model in self.school.policies:
-            return model, self.school.policies[model]
+            return model, instead(self.school.policy, self.school.policies[model])
         if model in self.school.experts:
             return "only", instead(self.school.policy, Only(model))
         return "auto:", dialled(self.school.policy, _dial(model))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from experts.base import Request
+import pytest
+
+from experts.base import Request, SetupError
 from experts.card import nano
+from gateway import compose, config
 from gateway.books import Books
 from gateway.purse import DAY, Purse, limit_of
 from policies.base import Ask
@@ -14,6 +17,7 @@ from policies.ledger import Ledger
 from policies.pick import Only, Utility
 from routers.base import Estimate
 from tests.gateway.conftest import make_door, scripted, serving
+from tests.gateway.test_main import SCRIPTED
 
 ESTIMATES = {"a": Estimate("a", 0.5, 0.1, 10, 100, 1.0), "b": Estimate("b", 0.5, 0.1, 10, 50, 1.0)}
 
@@ -77,3 +81,24 @@ async def test_a_day_of_many_requests_at_once_stays_within_its_budget(tmp_path):
     assert spent == 20_000
     assert {(each.status_code, each.json()["error"]["type"]) for each in refused} == {(429, "insufficient_quota")}
     assert {each.headers["x-should-retry"] for each in refused} == {"false"}
+
+
+@pytest.mark.parametrize("model", ["auto", "auto:0.5", "one", "free"])
+async def test_no_model_name_leads_around_the_budget(tmp_path, model):
+    policy = Budget(Utility(1.0), usd_per_day=0.0)
+    door = make_door(tmp_path, [scripted("one")], policy, free=Utility(1.0))
+    door.school.books.purse.limit = limit_of(policy)
+    async with serving(door) as served:
+        response = await served.ask(model=model)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (429, "budget_exceeded")
+
+
+def test_a_budget_that_would_not_hold_for_every_request_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wrapped = '{ use = "policies.pick:Utility", usd_per_quality = 1.0 }'
+    budget = f'[policies.careful]\nuse = "policies.budget:Budget"\nusd_per_day = 5.0\ninner = {wrapped}\n'
+    (tmp_path / "lyceum.toml").write_text(SCRIPTED.format(port=0) + budget)
+
+    with pytest.raises(SetupError, match="policies.careful: usd_per_day belongs into"):
+        compose.school(config.read(tmp_path / "lyceum.toml"))
