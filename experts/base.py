@@ -10,8 +10,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from msgspec import Struct, field
 
 from experts.card import Card, Usage
 
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 Message = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One request of any dialect. `options` holds every other field of the client's body, untouched."""
 
     messages: tuple[Message, ...]
@@ -58,8 +58,7 @@ def text(content: Any) -> str:
     return "\n".join(part for part in parts if isinstance(part, str))
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """A piece of an answer, or a whole one if the request does not stream.
 
     `delta` adds to the message of choice 0. `data` is the expert's own JSON object (`chat.completion`
@@ -74,16 +73,14 @@ class Chunk:
     data: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """Seconds since the expert was asked: to its first chunk (`None`: there was none) and to its end."""
 
     first: float | None
     total: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What an expert said, whole."""
 
     expert: str
@@ -95,8 +92,7 @@ class Answer:
     data: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why an expert has no answer. `retryable`: another expert may succeed where this one did not."""
 
     expert: str

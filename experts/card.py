@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 NANO = 1_000_000_000
 """Nano-dollars in a dollar. Money is an integer of nano-dollars inside, dollars at the edges."""
 
@@ -18,8 +20,7 @@ def dollars(amount: int) -> float:
     return amount / NANO
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Tokens of one answer, as the expert reported them; `None` is unknown, which is not 0."""
 
     prompt_tokens: int | None = None

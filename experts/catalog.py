@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from experts.base import Request, text
 from experts.card import Card
@@ -17,8 +18,7 @@ CHARACTERS_PER_TOKEN = 4
 """A low guess of length for plain English; experts count exactly and refuse what does not fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """What a request asks of whoever takes it. `tokens` is a low estimate of the prompt's length."""
 
     modalities: frozenset[str]

@@ -11,8 +11,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 Headers = list[tuple[bytes, bytes]]
 """Names are lower-case."""
@@ -50,8 +52,7 @@ class ProtocolBroken(HTTPError):
     """The answer is not HTTP/1.1, or larger than its cap."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(Struct, frozen=True):
     """Seconds: to a connection (waiting for a free one included), from there to the first byte of the body,
     between two pieces of the body, and for all of it."""
 

@@ -7,9 +7,11 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from experts.base import Chunk, ExpertError, Request, SetupError, Unavailable
 from experts.card import Card

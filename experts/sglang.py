@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import orjson
+from msgspec.structs import replace
 
 from experts.base import Request, SetupError
 from experts.http1_exchange import Deadlines, HTTPError

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
+from msgspec import Struct
 
 from gateway.errors import APIError
 
 Headers = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class HTTPCall:
+class HTTPCall(Struct, frozen=True):
     """One request, its body read whole and under the cap. Header names are lower-case."""
 
     method: str

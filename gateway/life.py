@@ -6,7 +6,9 @@ Drivers act: `run` in coroutines for every expert, `hot` in callbacks for those 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from experts.base import Answer, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
 from experts.card import Usage
@@ -20,8 +22,7 @@ SPARE_STEPS = 2
 """Rounds beyond one for each expert: a policy asks nobody twice, then must accept or refuse."""
 
 
-@dataclass(slots=True)
-class Life:
+class Life(Struct, eq=False):
     """The loop's state, and the only writer of the request's rows in the ledger."""
 
     school: School

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from experts.base import Answer, BrokenOff, Chunk, Expert, ExpertError, Outcome, Request
 from gateway.life import Life, Tally

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from experts.base import Answer, Outcome, Request
 from routers.base import Estimate
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """All that a decision may depend on. `estimates` holds the eligible experts; `outcomes`, in order, what was
     asked so far; `allowance` is what may still be spent (nano-dollars; `None` is no limit); `draw` is a uniform
     number in [0, 1) for policies that explore, passed in so that a decision replays from its log."""
@@ -36,8 +36,7 @@ class State:
         return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Answer))
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """Ask these experts, all at once. `last`: a tail call, the one answer goes straight to the client.
 
     `probability` is the chance with which this choice was made; `why` is one clause for people."""
@@ -48,16 +47,14 @@ class Ask:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
+class Accept(Struct, frozen=True):
     """Reply with an answer that was given before."""
 
     answer: Answer
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(Struct, frozen=True):
     """Reply with an error. `reason` is one of `no_expert`, `exhausted`, `rejected`, `budget`."""
 
     reason: str

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from math import hypot
 from typing import Any
 
+from msgspec import structs
+
 from experts.card import NANO
 from policies.base import Accept, Ask, Decision, Policy, Refuse, State
 from routers.base import Estimate
@@ -50,7 +52,9 @@ class Only:
         if not state.answers and self.expert not in state.estimates:
             return Refuse("no_expert", f"{self.expert} is not eligible")
         mine = {self.expert: state.estimates[self.expert]} if self.expert in state.estimates else {}
-        return ended(replace(state, estimates=mine)) or Ask((self.expert,), last=True, why="the only expert allowed")
+        return ended(structs.replace(state, estimates=mine)) or Ask(
+            (self.expert,), last=True, why="the only expert allowed"
+        )
 
 
 @dataclass(frozen=True, slots=True)

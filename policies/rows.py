@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import orjson
+from msgspec import Struct, field
 
 from experts.base import Answer, Outcome
 from experts.card import Usage
@@ -18,8 +18,7 @@ from routers.base import Estimate
 Value = str | int | float | None
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
+class DecisionRow(Struct, frozen=True):
     """One decision of a policy; a request has one for each `step`. Never holds the prompt, only its hash."""
 
     TABLE: ClassVar[str] = "decisions"
@@ -71,8 +70,7 @@ class DecisionRow:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeRow:
+class OutcomeRow(Struct, frozen=True):
     """What asking one expert brought."""
 
     TABLE: ClassVar[str] = "outcomes"
@@ -131,7 +129,7 @@ class OutcomeRow:
 Row = DecisionRow | OutcomeRow
 ESTIMATE = ("quality", "std", "cost", "cost_high", "latency")
 TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
-COLUMNS = {row.TABLE: tuple(each.name for each in fields(row)) for row in (DecisionRow, OutcomeRow)}
+COLUMNS = {row.TABLE: row.__struct_fields__ for row in (DecisionRow, OutcomeRow)}
 
 
 def checksum(values: Sequence[Value]) -> int:

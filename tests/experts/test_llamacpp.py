@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from experts.base import BrokenOff, Chunk, ExpertError, Rejected, Request, SetupError, Unavailable
 from experts.child import Address
@@ -133,7 +134,7 @@ async def test_a_server_killed_in_mid_answer_breaks_off_and_comes_back(mortal: L
 async def test_a_hanging_server_is_ended_by_the_deadline(narrow: LlamaCppExpert) -> None:
     """Row 5: silence."""
     with hanging(narrow), pytest.raises(Unavailable) as caught:
-        await answer(narrow, replace(ask("Hello"), deadline=time.monotonic() + 0.3))
+        await answer(narrow, structs.replace(ask("Hello"), deadline=time.monotonic() + 0.3))
     assert caught.value.about["cost"] is not None
     assert await answer(narrow, ask("Hello", max_tokens=2))
 
@@ -154,7 +155,7 @@ async def test_a_request_waits_in_the_queue_no_longer_than_its_deadline(narrow: 
         first = asyncio.create_task(answer(narrow, ask("Hello", max_tokens=2)))
         await asyncio.sleep(0)
         with pytest.raises(Unavailable, match="busy until the deadline"):
-            await answer(narrow, replace(ask("Hello"), deadline=time.monotonic() + 0.2))
+            await answer(narrow, structs.replace(ask("Hello"), deadline=time.monotonic() + 0.2))
     assert await first
 
 

@@ -1,8 +1,7 @@
 """What the tests of policies share: short ways to say a state."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from experts.base import Answer, Failure, Request
 from policies.base import State

@@ -1,8 +1,7 @@
 """A policy within what may be spent."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from experts.card import nano
 from policies.base import Ask

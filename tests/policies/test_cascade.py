@@ -1,8 +1,7 @@
 """Cheap first, deferring when the answer is poor."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from policies.base import Accept, Ask, State
 from policies.cascade import Cascade

@@ -5,11 +5,11 @@ import inspect
 import pkgutil
 import random
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 import policies
 from experts.base import Answer, Failure, Outcome, Request

@@ -1,8 +1,7 @@
 """Choosing one expert by its estimate."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from policies.base import Accept, Ask, Decision, Refuse
 from policies.budget import Budget
