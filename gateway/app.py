@@ -14,15 +14,25 @@ Table = Mapping[tuple[str, str], Handler]
 
 
 def find(table: Table, method: str, path: str) -> tuple[Handler, str]:
-    """The handler of an exact address, or of a prefix that ends in `/`, and the route's name. Raises APIError."""
-    for route in (path, path[: path.rfind("/") + 1]):
+    """The handler of an address and the route's name. A route is an exact address, or one that ends in `/` and takes
+    one more part, or one with `{id}` before its last part. Raises APIError."""
+    handler = table.get((method, path))
+    if handler is not None:
+        return handler, path
+    routes = (path, path[: path.rfind("/") + 1], _with_id(path))
+    for route in routes[1:]:
         handler = table.get((method, route))
         if handler is not None:
             return handler, route
-    known = {route for _, route in table}
-    if path in known or path[: path.rfind("/") + 1] in known:
-        raise APIError("method_not_allowed")
+    allowed = sorted({known for known, route in table if route in routes})
+    if allowed:
+        raise APIError("method_not_allowed", headers={"allow": ", ".join(allowed)})
     raise APIError("not_found")
+
+
+def _with_id(path: str) -> str:
+    head, _, verb = path.rpartition("/")
+    return f"{head.rpartition('/')[0]}/{{id}}/{verb}"
 
 
 class App:

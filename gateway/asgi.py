@@ -51,7 +51,8 @@ async def serve(handler: Handler, scope: Scope, receive: Receive, reply: ASGIRep
         return
     if body is None:
         return
-    call = HTTPCall(scope["method"], scope["path"], headers, body, reply.request_id.decode())
+    query = scope.get("query_string", b"").decode("latin-1")
+    call = HTTPCall(scope["method"], scope["path"], headers, body, reply.request_id.decode(), query)
     await _until_gone(handler(call, reply), receive)
 
 

@@ -21,6 +21,8 @@ class HTTPCall(Struct, frozen=True):
     headers: Mapping[bytes, bytes]
     body: bytes
     id: str
+    query: str = ""
+    """What follows the `?`, as it came."""
 
 
 class Reply(Protocol):

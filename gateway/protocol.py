@@ -121,12 +121,13 @@ class Connection(asyncio.Protocol):
         self.headers[name] = value
 
     def on_headers_complete(self) -> None:
-        path = self.url.partition(b"?")[0].decode("latin-1")
+        raw, _, query = self.url.partition(b"?")
+        path = raw.decode("latin-1")
         try:
             self.handler, self.route = find(self.table, self.parser.get_method().decode("latin-1"), path)
         except APIError as error:
             self.handler, self.route = _raiser(error), "other"
-        self.path = path
+        self.path, self.query = path, query.decode("latin-1")
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise APIError("unsupported_media_type", param="content-encoding")
         if int(self.headers.get(b"content-length", b"0")) > self.cap:
@@ -149,7 +150,7 @@ class Connection(asyncio.Protocol):
             raise REFUSED  # the parser takes what follows for another protocol: this body cannot be read
         body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
         method = self.parser.get_method().decode("latin-1")
-        call = HTTPCall(method, self.path, self.headers, body, request_id())
+        call = HTTPCall(method, self.path, self.headers, body, request_id(), self.query)
         old = self.parser.get_http_version() == "1.0"
         if old or self.parser.should_upgrade() or not self.parser.should_keep_alive():
             self.closing = True
