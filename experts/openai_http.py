@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
@@ -23,6 +23,7 @@ from experts.openai_errors import broken, of_payload, of_status, of_transport
 
 JSON, EVENTS = b"application/json", b"text/event-stream"
 ERROR_BYTES = 1024 * 1024
+CHAT = "/chat/completions"
 SECONDS_TO_END = 1.0
 """How long the rest of an answer may take after `[DONE]` for its connection to be used again."""
 
@@ -56,7 +57,7 @@ class OpenAIHTTP:
 
     `model` is the server's name for the model, by default the expert's. `api_key_env` names the environment
     variable that holds the key; `key` is for servers that we start ourselves. `headers` are sent along; those of
-    the client never are.
+    the client never are. `paths` are the endpoints that the server has besides: `paths = ["/embeddings", "/audio"]`.
     """
 
     name: str
@@ -68,6 +69,7 @@ class OpenAIHTTP:
     key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     limits: Limits = Limits()
+    paths: Sequence[str] = ()
     _client: Client = field(init=False, repr=False)
     _path: str = field(init=False, repr=False)
     _head: bytes = field(default=b"", init=False, repr=False)
@@ -78,7 +80,7 @@ class OpenAIHTTP:
         parts = urlsplit(self.url)
         origin = f"{parts.scheme}://{parts.netloc}"
         self._client = Client(origin, connections=self.limits.connections, waiting=self.limits.waiting)
-        self._path = parts.path.rstrip("/") + "/chat/completions"
+        self._path = parts.path.rstrip("/") + CHAT
         self._deadlines = self.limits.deadlines(None)
 
     @property
@@ -140,6 +142,16 @@ class OpenAIHTTP:
             return self._client.send(self._ready_head(), body, self._until(request), sink)
         except HTTPError as error:
             raise of_transport(error) from error
+
+    def forward(self, method: str, path: str, kind: str, body: bytes, request: Request) -> Response:
+        """Asks another endpoint, `path` below the URL's own: bytes go there as they are, and come back.
+        Raises ExpertError."""
+        try:
+            headers = {**self._headers(), "content-type": kind}
+        except SetupError as error:
+            raise Unavailable("our key for the expert is not set") from error
+        until = self._until(request)
+        return self._client.request(method, self._path.removesuffix(CHAT) + path, headers, body, until)
 
     def progress(self) -> Progress:
         """How far an answer has come, at the beginning."""
