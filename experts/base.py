@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 
 Message = Mapping[str, Any]
 
+CHAT = "chat"
+"""The dialect that every expert speaks unless its card says otherwise: chat completions."""
+
 
 class Request(Struct, frozen=True):
-    """One request of any dialect. `options` holds every other field of the client's body, untouched."""
+    """One request of any dialect. `options` holds every other field of the client's body, untouched.
+
+    A request of another dialect than chat is here in chat's form, to be routed on and for experts that speak no
+    other; `native` is the body as it came, for those that speak its dialect.
+    """
 
     messages: tuple[Message, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -33,6 +40,10 @@ class Request(Struct, frozen=True):
     embedding: NDArray[np.float32] | None = None
     deadline: float | None = None
     """Monotonic second at which the caller stops waiting; `None` waits as long as the expert's own limit."""
+    dialect: str = CHAT
+    native: Mapping[str, Any] | None = None
+    untold: str = ""
+    """The field of `native` that chat's form cannot say: only an expert of the dialect can take the request."""
 
     @property
     def stream(self) -> bool:
@@ -64,6 +75,7 @@ class Chunk(Struct, frozen=True):
     `delta` adds to the message of choice 0. `data` is the expert's own JSON object (`chat.completion`
     or `chat.completion.chunk`) so that fields we do not know reach the client; `None` if it has none.
     `cost` is nano-dollars so far, reported by the expert; the last one that comes is final.
+    `dialect` is that of `data`.
     """
 
     delta: Message = field(default_factory=dict)
@@ -71,6 +83,9 @@ class Chunk(Struct, frozen=True):
     usage: Usage | None = None
     cost: int | None = None
     data: bytes | None = None
+    dialect: str = CHAT
+    continued_by: str | None = None
+    """The expert that goes on from here with an answer that another began."""
 
 
 class Timing(Struct, frozen=True):
@@ -90,6 +105,7 @@ class Answer(Struct, frozen=True):
     cost: int | None = None
     timing: Timing = Timing(None, 0.0)
     data: bytes | None = None
+    dialect: str = CHAT
 
 
 class Failure(Struct, frozen=True):
@@ -101,6 +117,8 @@ class Failure(Struct, frozen=True):
     cost: int | None = None
     timing: Timing = Timing(None, 0.0)
     error: ExpertError | None = None
+    usage: Usage | None = None
+    """What it used before it failed, if it said anything."""
 
 
 Outcome = Answer | Failure

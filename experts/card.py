@@ -63,3 +63,5 @@ class Card:
     tools: bool = False
     modalities: frozenset[str] = frozenset({"text"})
     price: Price = Price()
+    dialects: frozenset[str] = frozenset({"chat"})
+    """What an expert behind HTTP is asked in: chat, responses, messages."""

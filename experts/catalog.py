@@ -7,13 +7,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from experts.base import Request, text
+from experts.base import CHAT, Request, text
 from experts.card import Card
 
 Catalog = Mapping[str, Card]
 """What routers and policies know of the experts."""
 
 TEXT = frozenset({"text"})
+TALK = frozenset({CHAT})
 CHARACTERS_PER_TOKEN = 4
 """A low guess of length for plain English; experts count exactly and refuse what does not fit."""
 
@@ -24,6 +25,8 @@ class Demand(Struct, frozen=True):
     modalities: frozenset[str]
     tokens: int
     tools: bool
+    dialects: frozenset[str] = TALK
+    """Of these an expert must speak one."""
 
     @classmethod
     def of(cls, request: Request) -> Demand:
@@ -36,7 +39,13 @@ class Demand(Struct, frozen=True):
             elif isinstance(content, list):
                 size += len(text(content))
                 kinds = kinds.union(map(_modality, content))
-        return cls(kinds, size // CHARACTERS_PER_TOKEN, bool(request.options.get("tools")))
+        return cls(kinds, size // CHARACTERS_PER_TOKEN, bool(request.options.get("tools")), _dialects(request))
+
+
+def _dialects(request: Request) -> frozenset[str]:
+    if request.dialect == CHAT:
+        return TALK
+    return frozenset({request.dialect}) if request.untold else TALK | {request.dialect}
 
 
 def _modality(part: Any) -> str:
@@ -45,9 +54,12 @@ def _modality(part: Any) -> str:
 
 
 def eligible(demand: Demand, catalog: Catalog) -> Catalog:
-    """The experts that can take a request: context, tools and modalities."""
+    """The experts that can take a request: context, tools, modalities and dialect."""
     return {
         name: card
         for name, card in catalog.items()
-        if demand.tokens < card.context and (card.tools or not demand.tools) and demand.modalities <= card.modalities
+        if demand.tokens < card.context
+        and (card.tools or not demand.tools)
+        and demand.modalities <= card.modalities
+        and not demand.dialects.isdisjoint(card.dialects)
     }

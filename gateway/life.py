@@ -118,7 +118,9 @@ class Tally:
             usage = self.counted()
             price = self.expert.card.price
             cost = price.tokens(usage) + price.cpu(self.timing().total)
-        return Answer(self.expert.name, last.delta, self.finish_reason, usage, cost, self.timing(), last.data)
+        return Answer(
+            self.expert.name, last.delta, self.finish_reason, usage, cost, self.timing(), last.data, last.dialect
+        )
 
     def counted(self) -> Usage:
         """The usage, with our own count where the expert told none; an explicit 0 stays 0."""

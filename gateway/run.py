@@ -97,7 +97,7 @@ async def collect(life: Life, name: str, request: Request) -> Outcome:
 
 
 async def _chunks(answer: Answer) -> AsyncGenerator[Chunk]:
-    yield Chunk(answer.message, answer.finish_reason, answer.usage, answer.cost, answer.data)
+    yield Chunk(answer.message, answer.finish_reason, answer.usage, answer.cost, answer.data, answer.dialect)
 
 
 class Call:
