@@ -24,16 +24,17 @@ COUNTS = ("max_tokens", "max_completion_tokens", "n")
 
 def parse(body: bytes, request_id: str) -> Request:
     """The request of a body. Raises APIError with the `param` at fault."""
-    fields = _object(body)
+    fields = fields_of(body)
     messages, model = fields.pop("messages", None), fields.pop("model", None)
     _check_messages(messages)
     if not isinstance(model, str) or not model:
-        raise APIError(_wrong(model), "model must be a non-empty string.", "model")
+        raise APIError(wrong(model), "model must be a non-empty string.", "model")
     _check_options(fields)
     return Request(tuple(messages), fields, model, request_id)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def fields_of(body: bytes) -> dict[str, Any]:
+    """The fields of a body that is a JSON object. Raises APIError."""
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -43,13 +44,14 @@ def _object(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _wrong(value: Any) -> str:
+def wrong(value: Any) -> str:
+    """The code of an error about a value that is missing, or of another type than it should be."""
     return "missing_required_parameter" if value is None else "invalid_type"
 
 
 def _check_messages(messages: Any) -> None:
     if not isinstance(messages, list):
-        raise APIError(_wrong(messages), "messages must be a list of objects.", "messages")
+        raise APIError(wrong(messages), "messages must be a list of objects.", "messages")
     if not messages:
         raise APIError("invalid_value", "messages must not be empty.", "messages")
     for index, message in enumerate(messages):
@@ -57,7 +59,7 @@ def _check_messages(messages: Any) -> None:
         if not isinstance(message, dict):
             raise APIError("invalid_type", f"{param} must be an object.", param)
         if not isinstance(message.get("role"), str):
-            raise APIError(_wrong(message.get("role")), f"{param}.role must be a string.", f"{param}.role")
+            raise APIError(wrong(message.get("role")), f"{param}.role must be a string.", f"{param}.role")
         if not isinstance(message.get("content"), str | list | None):
             raise APIError("invalid_type", f"{param}.content must be a string or a list.", f"{param}.content")
 
@@ -68,18 +70,19 @@ def _check_options(options: dict[str, Any]) -> None:
     if not isinstance(options.get("stream_options"), dict | None):
         raise APIError("invalid_type", "stream_options must be an object.", "stream_options")
     for name, (low, high) in NUMBERS.items():
-        _check_number(name, options.get(name), low, high)
+        check_number(name, options.get(name), low, high)
     for name in COUNTS:
         value = options.get(name)
         if isinstance(value, float):
             raise APIError("invalid_type", f"{name} must be an integer.", name)
-        _check_number(name, value, 1, 10_000_000)
+        check_number(name, value, 1, 10_000_000)
     for name in ("tools", "stop"):
         if name == "tools" and not isinstance(options.get(name), list | None):
             raise APIError("invalid_type", f"{name} must be a list.", name)
 
 
-def _check_number(name: str, value: Any, low: float, high: float) -> None:
+def check_number(name: str, value: Any, low: float, high: float) -> None:
+    """Raises APIError for what is no number in the range; `None` is none at all."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
