@@ -24,7 +24,7 @@ COUNTS = ("max_tokens", "max_completion_tokens", "n")
 
 def parse(body: bytes, request_id: str) -> Request:
     """The request of a body. Raises APIError with the `param` at fault."""
-    fields = fields_of(body)
+    fields = parsed(body)
     messages, model = fields.pop("messages", None), fields.pop("model", None)
     _check_messages(messages)
     if not isinstance(model, str) or not model:
@@ -33,7 +33,7 @@ def parse(body: bytes, request_id: str) -> Request:
     return Request(tuple(messages), fields, model, request_id)
 
 
-def fields_of(body: bytes) -> dict[str, Any]:
+def parsed(body: bytes) -> dict[str, Any]:
     """The fields of a body that is a JSON object. Raises APIError."""
     try:
         fields = orjson.loads(body)
