@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from experts.base import Chunk, ExpertError, Request, SetupError, Unavailable
 from experts.card import Card
 from experts.child import Address, Child
+from experts.continuation import prefilled
 from experts.cpu import CpuMeter, Share, process_seconds
 from experts.manifest import WEIGHTS
 from experts.openai_http import Limits, OpenAIHTTP
@@ -90,6 +91,10 @@ class LlamaCppExpert:
         if address is not None:
             self._client = OpenAIHTTP(self.name, self.card, url=address.url, key=address.key, limits=PATIENT)
             self._meter.follow(partial(process_seconds, address.pid))
+
+    def continuation(self, request: Request, said: str) -> Request | None:
+        """The request for the rest of an answer that broke off after `said`."""
+        return prefilled(request, said, "prefill")
 
     async def stream(self, request: Request) -> AsyncGenerator[Chunk]:
         """The answer; its last chunk carries the cost."""

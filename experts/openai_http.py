@@ -15,6 +15,7 @@ import orjson
 from experts import sse
 from experts.base import Chunk, ExpertError, Request, SetupError, Unavailable
 from experts.card import Card
+from experts.continuation import Manner, prefilled
 from experts.http1 import Client
 from experts.http1_exchange import Deadlines, Exchange, HTTPError, Sink
 from experts.http1_response import Response
@@ -58,6 +59,8 @@ class OpenAIHTTP:
     `model` is the server's name for the model, by default the expert's. `api_key_env` names the environment
     variable that holds the key; `key` is for servers that we start ourselves. `headers` are sent along; those of
     the client never are. `paths` are the endpoints that the server has besides: `paths = ["/embeddings", "/audio"]`.
+    `continues` says how the server goes on with an answer that another expert began: `prefill` (llama.cpp and
+    others), `sglang`, `vllm`.
     """
 
     name: str
@@ -70,6 +73,7 @@ class OpenAIHTTP:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     limits: Limits = Limits()
     paths: Sequence[str] = ()
+    continues: Manner = "no"
     _client: Client = field(init=False, repr=False)
     _path: str = field(init=False, repr=False)
     _head: bytes = field(default=b"", init=False, repr=False)
@@ -152,6 +156,10 @@ class OpenAIHTTP:
             raise Unavailable("our key for the expert is not set") from error
         until = self._until(request)
         return self._client.request(method, self._path.removesuffix(CHAT) + path, headers, body, until)
+
+    def continuation(self, request: Request, said: str) -> Request | None:
+        """The request for the rest of an answer that broke off after `said`, if the server can give it."""
+        return prefilled(request, said, self.continues)
 
     def progress(self) -> Progress:
         """How far an answer has come, at the beginning."""

@@ -23,6 +23,7 @@ from experts.base import (
     text,
 )
 from experts.card import Card, Usage
+from experts.continuation import prefilled
 
 BLANK = Card()
 FAULTS: Mapping[str, type[ExpertError]] = {kind.reason: kind for kind in (Unavailable, Rejected, Declined, BrokenOff)}
@@ -40,6 +41,7 @@ class Scripted:
     function computes; a request that streams gets it word by word.
 
     `fail` is raised instead, before the first chunk or after as many chunks as its `about["after"]` says.
+    What another began it continues if its own answer begins so, word for word, and `continues` is true.
     `seconds` pass before the first chunk. `cost` is nano-dollars; without it the card's price of the words counts.
     """
 
@@ -52,9 +54,11 @@ class Scripted:
         fail: ExpertError | None = None,
         seconds: float = 0.0,
         cost: int | None = None,
+        continues: bool = False,
     ) -> None:
         self.name = name
         self.card = card
+        self._continues = continues
         self._answer = answer
         self._fail = fail
         self._seconds = seconds
@@ -73,6 +77,10 @@ class Scripted:
         if self._fail:
             raise type(self._fail)(str(self._fail), **self._fail.about)
 
+    def continuation(self, request: Request, said: str) -> Request | None:
+        """The request for the rest of an answer that broke off after `said`."""
+        return prefilled(request, said, "prefill") if self._continues else None
+
     def _chunks(self, request: Request) -> list[Chunk]:
         message = self._message(request)
         usage = Usage(_words(request.messages), _words([message]))
@@ -89,7 +97,11 @@ class Scripted:
                 raise Declined("no answer is recorded for this prompt")
             answer = answer[request.prompt]
         said = answer if isinstance(answer, str) else answer(request)
-        return {"role": "assistant", "content": said} if isinstance(said, str) else said
+        if not isinstance(said, str):
+            return said
+        last = request.messages[-1] if request.messages else {}
+        begun = text(last.get("content")) if self._continues and last.get("role") == "assistant" else ""
+        return {"role": "assistant", "content": said.removeprefix(begun)}
 
 
 def recorded(name: str, card: Card = BLANK, *, file: str, seconds: float = 0.0, cost: int | None = None) -> Scripted:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import orjson
-from msgspec.structs import replace
 
-from experts.base import Request, SetupError
+from experts.base import SetupError
+from experts.continuation import Manner
 from experts.http1_exchange import Deadlines, HTTPError
 from experts.openai_http import OpenAIHTTP
 
@@ -23,6 +23,7 @@ class SGLangExpert(OpenAIHTTP):
     nothing, so the names are checked at start if the server is up."""
 
     adapter: str | None = field(default=None, kw_only=True)
+    continues: Manner = field(default="sglang", kw_only=True)
 
     @property
     def served(self) -> str:
@@ -36,11 +37,6 @@ class SGLangExpert(OpenAIHTTP):
         for key, wanted in (("model", self.model), ("adapter", self.adapter)):
             if names and wanted is not None and wanted not in names:
                 raise SetupError(f"experts.{self.name}.{key}: the server has no {wanted!r}; it has {', '.join(names)}")
-
-    def continuation(self, request: Request, said: str) -> Request:
-        """The request for the rest of an answer that broke off after `said`."""
-        messages = (*request.messages, {"role": "assistant", "content": said})
-        return replace(request, messages=messages, options={**request.options, "continue_final_message": True})
 
     async def _names(self) -> list[str]:
         """The models and adapters of the server; none if it cannot be asked now."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from experts.base import Answer, Outcome
+from experts.base import Outcome
 from gateway.metrics import Metrics
 from gateway.purse import Purse
 from policies.base import Ask, Decision, State
@@ -64,7 +64,7 @@ class Books:
             metrics.spend[name,] += outcome.cost
         if outcome.timing.first is not None:
             metrics.first.observe(name, outcome.timing.first)
-        usage = outcome.usage if isinstance(outcome, Answer) else None
+        usage = outcome.usage
         if usage is not None:
             metrics.tokens[name, "prompt"] += usage.prompt_tokens or 0
             metrics.tokens[name, "completion"] += usage.completion_tokens or 0

@@ -16,6 +16,8 @@ from experts.catalog import CHARACTERS_PER_TOKEN, Catalog, Demand, eligible
 from gateway.errors import refusal
 from gateway.school import School
 from policies.base import Accept, Ask, Policy, Refuse, State
+from policies.pick import instead
+from policies.resume import Resume
 
 NOTHING = Demand(frozenset(), 0, False)
 SPARE_STEPS = 2
@@ -36,6 +38,8 @@ class Life(Struct, eq=False):
     held: dict[str, int] = field(default_factory=dict)
     """Nano-dollars set aside for each expert that is being asked."""
     step: int = -1
+    total: int = 0
+    """Nano-dollars of every outcome so far."""
     recorded: asyncio.Future[None] | None = None
     """Ends when the last decision is durable."""
 
@@ -49,9 +53,20 @@ class Life(Struct, eq=False):
         self.step += 1
         if self.step >= len(self.catalog) + SPARE_STEPS:
             raise refusal("exhausted", self.last_error())
-        estimates = self.school.estimates(self.request, self.demand, self.catalog, self.outcomes)
-        state = State(self.request, estimates, self.outcomes, self.school.books.allowance(), self.school.draw())
-        decision = self.policy.decide(state)
+        return self.decide(self.policy, self.catalog, self.outcomes)
+
+    def resume(self, able: Catalog, outcomes: tuple[Outcome, ...]) -> Ask | Accept:
+        """Who of those that can goes on with the answer that broke off. Raises as `next` does."""
+        self.step += 1
+        return self.decide(instead(self.policy, Resume()), able, outcomes)
+
+    def decide(self, policy: Policy, catalog: Catalog, outcomes: tuple[Outcome, ...]) -> Ask | Accept:
+        """A decision, its row queued."""
+        estimates = self.school.estimates(self.request, self.demand, catalog, outcomes)
+        state = State(self.request, estimates, outcomes, self.school.books.allowance(), self.school.draw())
+        decision = policy.decide(state)
+        if self.school.blind(self.request):
+            decision = replace(decision, why=f"{decision.why}; its vector would have come too late".lstrip("; "))
         self.recorded = self.school.books.decided(self, state, decision)
         if isinstance(decision, Refuse):
             raise refusal(decision.reason, self.last_error())
@@ -78,8 +93,9 @@ class Tally:
         "first",
         "last",
         "life",
+        "plain",
+        "said",
         "settled",
-        "size",
         "started",
         "usage",
     )
@@ -88,7 +104,10 @@ class Tally:
         self.life, self.expert = life, expert
         self.started = life.school.clock()
         self.first: float | None = None
-        self.chunks = self.size = 0
+        self.chunks = 0
+        self.said: list[str] = []
+        self.plain = True
+        """Whether nothing but text was said: no call of a tool, no reasoning, no refusal."""
         self.last = Chunk()
         self.usage: Usage | None = None
         self.cost: int | None = None
@@ -101,8 +120,11 @@ class Tally:
             self.first = self.life.school.clock() - self.started
         self.chunks += 1
         self.last = chunk
-        content = chunk.delta.get("content")
-        self.size += len(content) if isinstance(content, str) else 0
+        for key, value in chunk.delta.items():
+            if key == "content" and isinstance(value, str):
+                self.said.append(value)
+            elif value and key != "role":
+                self.plain = False
         self.usage = self.usage if chunk.usage is None else chunk.usage
         self.cost = self.cost if chunk.cost is None else chunk.cost
         self.finish_reason = chunk.finish_reason or self.finish_reason
@@ -127,7 +149,7 @@ class Tally:
         told = self.usage or Usage()
         if told.prompt_tokens is not None and told.completion_tokens is not None:
             return told
-        prompt, completion = self.life.demand.tokens, self.size // CHARACTERS_PER_TOKEN + 1
+        prompt, completion = self.life.demand.tokens, sum(map(len, self.said)) // CHARACTERS_PER_TOKEN + 1
         return replace(
             told,
             prompt_tokens=prompt if told.prompt_tokens is None else told.prompt_tokens,
@@ -136,15 +158,19 @@ class Tally:
         )
 
     def failure(self, error: ExpertError) -> Failure:
-        """Why there is no answer, and what that cost."""
-        cost = error.about.get("cost")
-        return Failure(self.expert.name, error.reason, error.retryable, cost, self.timing(), error)
+        """Why there is no answer, and what that cost; what was said before is estimated if nobody reported it."""
+        cost, usage = error.about.get("cost"), self.usage
+        if cost is None and self.chunks:
+            answer = self.answer()
+            cost, usage = answer.cost, answer.usage
+        return Failure(self.expert.name, error.reason, error.retryable, cost, self.timing(), error, usage)
 
     def settle(self, outcome: Outcome, kind: str) -> asyncio.Future[None] | None:
         """Queues the outcome's row, the first time; the future ends when it is durable."""
         if self.settled:
             return None
         self.settled = True
+        self.life.total += outcome.cost or 0
         return self.life.school.books.settled(self, outcome, kind)
 
     def left(self) -> None:

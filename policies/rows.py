@@ -100,7 +100,7 @@ class OutcomeRow(Struct, frozen=True):
     def of(cls, decision: str, step: int, outcome: Outcome, time: float, status: int | None = None) -> OutcomeRow:
         """The row of an outcome of the decision with this id and step."""
         answer = outcome if isinstance(outcome, Answer) else None
-        usage = (answer.usage if answer else None) or Usage()
+        usage = outcome.usage or Usage()
         return cls(
             decision=decision,
             step=step,
@@ -127,7 +127,7 @@ class OutcomeRow(Struct, frozen=True):
 
 
 Row = DecisionRow | OutcomeRow
-ESTIMATE = ("quality", "std", "cost", "cost_high", "latency")
+ESTIMATE = ("quality", "std", "cost", "cost_high", "latency", "usual")
 TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
 COLUMNS = {row.TABLE: row.__struct_fields__ for row in (DecisionRow, OutcomeRow)}
 
@@ -149,7 +149,7 @@ def readable(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
         estimates = orjson.loads(shown["estimates"])
         shown["experts"] = orjson.loads(shown["experts"])
         shown["last"] = bool(shown["last"])
-        shown["estimates"] = {name: dict(zip(ESTIMATE, each, strict=True)) for name, each in estimates.items()}
+        shown["estimates"] = {name: dict(zip(ESTIMATE, each, strict=False)) for name, each in estimates.items()}
     else:
         shown["estimated"] = bool(shown["estimated"])
     return shown

@@ -17,7 +17,9 @@ from policies.base import Accept, Ask, Refuse, State
 from policies.budget import Budget
 from policies.cascade import Cascade
 from policies.ensemble import Ensemble
+from policies.guard import Guard
 from policies.pick import Only, Threshold, Utility
+from policies.resume import Resume
 from routers.base import Estimate
 
 NAMES = ("ada", "bob", "cyd", "dan", "eve")
@@ -37,6 +39,10 @@ EXAMPLES = [
     Budget(Utility(0.000_002, explore=0.5), usd_per_day=1.0),
     Budget(Budget(Cascade())),
     Budget(Only("ada")),
+    Guard(0.000_002, explore=0.5),
+    Budget(Guard(1.0, confidence=3.0), usd_per_day=1.0),
+    Resume(),
+    Budget(Resume(), usd_per_request=0.000_001),
 ]
 every_policy = pytest.mark.parametrize("policy", EXAMPLES, ids=str)
 
