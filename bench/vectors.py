@@ -24,11 +24,19 @@ def vectors(prompts: Sequence[str], encoder: Encoder, folder: Path) -> NDArray[n
     if path.exists():
         kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
         return kept
-    made = embed(prompts, encoder)
+    made = made_anew(prompts, encoder)
     folder.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part.npy")
     np.save(part, made)
     part.replace(path)
+    return made
+
+
+def made_anew(prompts: Sequence[str], encoder: Encoder) -> NDArray[np.float32]:
+    """Each different prompt once, prompts of like length together: a batch takes as long as its longest."""
+    different = sorted(set(prompts), key=lambda prompt: (len(prompt), prompt))
+    place = {prompt: i for i, prompt in enumerate(different)}
+    made: NDArray[np.float32] = embed(different, encoder)[[place[prompt] for prompt in prompts]]
     return made
 
 

@@ -42,6 +42,16 @@ def cheapest(estimates: Iterable[Estimate]) -> Estimate:
     return min(estimates, key=lambda each: (each.cost, -each.quality, each.expert))
 
 
+def explored(state: State, explore: float, best: str, why: str) -> Ask:
+    """Asks `best`; with chance `explore`, if nobody was asked yet, any expert instead, all equally likely."""
+    chance, chosen = 0.0 if state.outcomes else explore, best
+    if state.draw < chance:
+        names = sorted(state.untried)
+        chosen, why = names[min(int(state.draw / chance * len(names)), len(names) - 1)], "explored"
+    probability = chance / len(state.untried) + (1 - chance if chosen == best else 0.0)
+    return Ask((chosen,), last=True, probability=probability, why=why)
+
+
 @dataclass(frozen=True, slots=True)
 class Only:
     """Always one expert, by name."""
@@ -93,15 +103,8 @@ class Utility:
     def decide(self, state: State) -> Decision:
         if end := ended(state):
             return end
-        untried = state.untried
-        best = self._best(untried)
-        explore = 0.0 if state.outcomes else self.explore
-        chosen, why = best, f"most quality for the money at ${self.usd_per_quality:g} for quality 1"
-        if state.draw < explore:
-            names = sorted(untried)
-            chosen, why = names[min(int(state.draw / explore * len(names)), len(names) - 1)], "explored"
-        probability = explore / len(untried) + (1 - explore if chosen == best else 0.0)
-        return Ask((chosen,), last=True, probability=probability, why=why)
+        why = f"most quality for the money at ${self.usd_per_quality:g} for quality 1"
+        return explored(state, self.explore, self._best(state.untried), why)
 
     def utility(self, estimate: Estimate) -> float:
         """Nano-dollars that asking this expert is worth."""

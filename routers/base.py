@@ -24,6 +24,8 @@ class Estimate(NamedTuple):
     """The 95th percentile of the cost; `cost` is the median."""
     latency: float
     """Median seconds to the end of the answer."""
+    usual: float | None = None
+    """The quality that is expected without a look at the prompt; `None`: there is no record of the expert."""
 
 
 Estimates = Mapping[str, Estimate]

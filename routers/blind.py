@@ -48,7 +48,7 @@ class Blind:
             return QUALITY, SECONDS
         return float(self.quality.mean()), float(self.latency.mean())
 
-    def rows(self, experts: Sequence[str]) -> dict[str, tuple[float, float, int, int, float]]:
+    def rows(self, experts: Sequence[str]) -> dict[str, tuple[float, float, int, int, float, float]]:
         """What an Estimate holds after the name, for each of the M experts."""
         return {
             name: (
@@ -57,6 +57,7 @@ class Blind:
                 int(self.cost[i]),
                 max(int(self.cost[i]), int(self.cost_high[i])),
                 float(self.latency[i]),
+                float(self.quality[i]),
             )
             for i, name in enumerate(experts)
         }

@@ -76,6 +76,7 @@ class Learned:
             whole,
             np.maximum(whole, high[0].astype(np.int64)),
             latency[0],
+            self.blind.quality,
         )
         names = self.experts
         return dict(zip(names, map(Estimate, names, *(column.tolist() for column in columns)), strict=True))

@@ -60,7 +60,7 @@ async def test_a_request_is_explained_whole_after_a_restart(path):
     assert (ask["kind"], ask["experts"], ask["probability"], ask["why"]) == ("ask", ["large", "small"], 0.4, "both")
     assert (ask["key"], ask["model"], ask["allowance"], ask["draw"]) == ("k1", "auto", 77, 0.25)
     assert ask["estimates"] == {
-        "small": {"quality": 0.5, "std": 0.1, "cost": 1_000, "cost_high": 2_000, "latency": 0.7}
+        "small": {"quality": 0.5, "std": 0.1, "cost": 1_000, "cost_high": 2_000, "latency": 0.7, "usual": None}
     }
     assert (accept["kind"], accept["experts"], accept["step"]) == ("accept", ["small"], 1)
     failure, answer = story["outcomes"]
