@@ -40,6 +40,9 @@ class ASGIReply:
     async def end(self) -> None:
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    def abort(self) -> None:
+        """A server of ASGI breaks the connection when the application ends before its answer does."""
+
 
 async def serve(handler: Handler, scope: Scope, receive: Receive, reply: ASGIReply, cap: int) -> None:
     """Runs `handler` on one exchange; errors before the body is read are answered here."""

@@ -9,6 +9,7 @@ import orjson
 
 from experts.base import Chunk, Request
 from experts.card import Usage
+from gateway.body import parsed as parsed  # the other dialects take it from here
 from gateway.errors import APIError
 
 NUMBERS: dict[str, tuple[float, float]] = {
@@ -31,17 +32,6 @@ def parse(body: bytes, request_id: str) -> Request:
         raise APIError(wrong(model), "model must be a non-empty string.", "model")
     _check_options(fields)
     return Request(tuple(messages), fields, model, request_id)
-
-
-def parsed(body: bytes) -> dict[str, Any]:
-    """The fields of a body that is a JSON object. Raises APIError."""
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise APIError("invalid_json", f"The body is not valid JSON: {error.msg} at byte {error.pos}.") from None
-    if not isinstance(fields, dict):
-        raise APIError("invalid_json", "The body must be a JSON object.")
-    return fields
 
 
 def wrong(value: Any) -> str:

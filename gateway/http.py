@@ -39,6 +39,10 @@ class Reply(Protocol):
 
     async def end(self) -> None: ...
 
+    def abort(self) -> None:
+        """Breaks the connection, so that nobody takes for whole what was sent."""
+        ...
+
 
 Handler = Callable[[HTTPCall, Reply], Awaitable[None]]
 

@@ -200,6 +200,9 @@ class Connection(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         self.transport.write(data)
 
+    def abort(self) -> None:
+        self.transport.abort()
+
     async def drained(self) -> None:
         if self.paused:
             self.writable = self.loop.create_future()

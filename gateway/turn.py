@@ -32,6 +32,10 @@ class Line(Protocol):
         """Answers the turn in a task."""
         ...
 
+    def abort(self) -> None:
+        """Breaks the connection."""
+        ...
+
     async def drained(self) -> None:
         """Waits while the client is slow."""
         ...
@@ -102,3 +106,6 @@ class Turn:
 
     async def end(self) -> None:
         self.finish()
+
+    def abort(self) -> None:
+        self.line.abort()

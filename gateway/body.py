@@ -1,0 +1,62 @@
+"""Reads the JSON object of a body so that nobody after us can read another: no key twice, no bottomless nesting."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+from gateway.errors import APIError
+
+DEPTH = 64
+"""Objects and lists inside each other; JSON that is deeper cannot even be written again by everyone."""
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """The object. Raises APIError."""
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise APIError("invalid_json", f"The body is not valid JSON: {error.msg} at byte {error.pos}.") from None
+    if not isinstance(fields, dict):
+        raise APIError("invalid_json", "The body must be a JSON object.")
+    if body.count(b"{") + body.count(b"[") > DEPTH and _deep(fields):
+        raise APIError("invalid_value", f"The body nests more than {DEPTH} objects and lists inside each other.")
+    if body.count(b'":') != _keys(fields):
+        json.loads(body, object_pairs_hook=_once)
+    return fields
+
+
+def _keys(fields: dict[str, Any]) -> int:
+    """The keys of the body and of its messages: as many as there are colons after keys, in most bodies."""
+    messages = fields.get("messages")
+    count = len(fields)
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict):
+            count += len(message)
+    return count
+
+
+def _deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH):
+        level = [
+            child
+            for each in level
+            for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    """Raises APIError for a key that comes twice."""
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            name = key if key.isprintable() and len(key) <= 64 else "A key"
+            raise APIError("duplicate_key", f"{name} stands twice in one object.", name if name == key else None)
+        seen.add(key)
