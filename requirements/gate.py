@@ -19,9 +19,9 @@ KNOWN_HOOKS = {
 """Lines that run at every start of Python and that we have read: coverage's own, and the setuptools of Python 3.11."""
 
 KNOWN_PLUGINS = frozenset(
-    {"anyio", "hypothesis", "platformdirs", "pytest-asyncio", "pytest-cov", "pytest-timeout", "sybil"}
+    {"anyio", "hypothesis", "langsmith", "platformdirs", "pytest-asyncio", "pytest-cov", "pytest-timeout", "sybil"}
 )
-"""Distributions that may load themselves into pytest."""
+"""Distributions that may load themselves into pytest; langsmith's is only where the clients are, without pytest."""
 
 SHADOWED = re.compile(r"(python|pip|uv|make|git|bash|sh|zsh|ls|curl|wget|ssh|sudo|docker)[\d.]*(\.exe)?")
 """Commands that only their owners may install."""

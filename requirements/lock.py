@@ -15,7 +15,10 @@ HERE = Path(__file__).parent
 COOLDOWN = timedelta(days=14)
 
 LOCKS = {
+    "aider": ["--group", "pyproject.toml:aider"],
     "build": ["--group", "pyproject.toml:build"],
+    "clients": ["--group", "pyproject.toml:clients"],
+    "clients-openai2": ["--group", "pyproject.toml:clients-openai2"],
     "default": ["pyproject.toml"],
     "dev": ["pyproject.toml", "--group", "dev"],
     "litellm": ["pyproject.toml", "--extra", "litellm"],
@@ -25,6 +28,9 @@ LOCKS = {
     "sentence-transformers": ["pyproject.toml", "--extra", "sentence-transformers"],
 }
 """What each file locks."""
+
+UNCONSTRAINED = frozenset({"aider"})
+"""They pin what we pin, but otherwise; and run in an environment of their own, when somebody asks for it."""
 
 CPU = "sentence-transformers-cpu"
 CPU_NOTE = """\
@@ -46,7 +52,9 @@ def main() -> int:
 def compile_lock(name: str, sources: list[str], newest: str) -> None:
     """Resolves one lock; the file's first lines repeat the command, so its date can be checked."""
     options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"]
-    options += ["--exclude-newer", newest, "--constraints", "requirements/constraints.txt"]
+    options += ["--exclude-newer", newest]
+    if name not in UNCONSTRAINED:
+        options += ["--constraints", "requirements/constraints.txt"]
     uv = Path(sys.executable).with_name("uv")
     command = [str(uv), "pip", "compile", *sources, *options, "--quiet", "--upgrade"]
     subprocess.run([*command, "--output-file", f"requirements/{name}.txt"], cwd=HERE.parent, check=True)
