@@ -27,14 +27,15 @@ def parse_usage(value: Any) -> Usage | None:
         return None
     prompt, completion = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
     return Usage(
-        _count(value.get("prompt_tokens")),
-        _count(value.get("completion_tokens")),
-        _count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
-        _count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None,
+        count(value.get("prompt_tokens")),
+        count(value.get("completion_tokens")),
+        count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
+        count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None,
     )
 
 
-def _count(value: Any) -> int | None:
+def count(value: Any) -> int | None:
+    """A number of tokens, if it is one."""
     if type(value) is int and 0 <= value <= MOST_TOKENS:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:

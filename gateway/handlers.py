@@ -10,7 +10,7 @@ from typing import Any
 from experts.base import Request
 from experts.card import dollars
 from experts.catalog import Demand, eligible
-from gateway import chat, errors, hot
+from gateway import chat, errors, hot, passing
 from gateway.auth import Keys
 from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
@@ -53,6 +53,7 @@ class Door:
             ("GET", "/healthz"): self.healthz,
             ("GET", "/readyz"): self.readyz,
             ("GET", "/metrics"): self.show_metrics,
+            **passing.handlers(self),
         }
 
     async def guarded(self, handler: Handler, call: HTTPCall, reply: Reply) -> None:
