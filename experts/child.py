@@ -1,4 +1,4 @@
-"""A child process that serves HTTP on loopback: started, watched, restarted when it crashes or hangs, ended with us."""
+"""A child process that serves on loopback or a Unix socket: started, watched, restarted if it fails, ended with us."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ class Child:
         place = urlsplit(address.url)
         try:
             async with asyncio.timeout(self.probe_seconds):
-                reader, writer = await asyncio.open_connection(place.hostname, place.port)
+                unix = place.scheme == "unix"
+                opened = asyncio.open_unix_connection(place.path) if unix else None
+                reader, writer = await (opened or asyncio.open_connection(place.hostname, place.port))
                 try:
                     writer.write(b"GET /health HTTP/1.0\r\n\r\n")
                     return bool(await reader.readline())

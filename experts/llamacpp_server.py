@@ -7,19 +7,17 @@ standard input is open: a parent that dies, however it dies, takes it along.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import json
 import os
 import signal
 import sys
-import threading
-from typing import IO, Any
+from typing import Any
+
+from experts.child_side import die_with_parent, own_stdout, say
 
 PROMPT_CACHE_MIB = 256
 """Host memory for prompts seen before; llama.cpp's own default is 8 GiB."""
 
 ERRORS_ONLY = 1
-PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
@@ -31,14 +29,14 @@ def main() -> int:
     parser.add_argument("--parallel", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    out = _own_stdout()
-    _die_with_parent()
+    out = own_stdout()
+    die_with_parent()
     try:
         server = serve(args)
     except RuntimeError as error:
-        _say(out, {"error": str(error)})
+        say(out, {"error": str(error)})
         return 1
-    _say(out, {"url": server.listening_address + "/v1"})
+    say(out, {"url": server.listening_address + "/v1"})
     signal.pause()
     return 0
 
@@ -65,31 +63,6 @@ def serve(args: argparse.Namespace) -> Any:
     # Other users of this machine, and pages in its browsers, reach loopback too.
     params.api_keys = [os.environ["LYCEUM_CHILD_KEY"]] if "LYCEUM_CHILD_KEY" in os.environ else []
     return xllamacpp.Server(params)
-
-
-def _own_stdout() -> IO[str]:
-    """Standard output for our line alone: whatever the native library prints goes to standard error."""
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return out
-
-
-def _say(out: IO[str], line: dict[str, str]) -> None:
-    out.write(json.dumps(line) + "\n")
-    out.flush()
-
-
-def _die_with_parent() -> None:
-    """Ends this process with its parent, even one that was killed: the kernel tells, and so does the pipe."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_wait_for_end_of_input, daemon=True).start()
-
-
-def _wait_for_end_of_input() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(0)
 
 
 if __name__ == "__main__":

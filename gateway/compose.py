@@ -12,6 +12,7 @@ from experts.build import build, check_key, load
 from gateway.auth import Keys, digest, from_table, local_key
 from gateway.books import Books
 from gateway.config import Builder, Config
+from gateway.encoder import CHARACTERS, EncoderClient
 from gateway.handlers import Door
 from gateway.purse import limit_of
 from gateway.school import School
@@ -42,7 +43,15 @@ def school(config: Config) -> School:
     except OSError as error:
         raise SetupError(f"state.folder: cannot make {folder}: {error.strerror}") from error
     ledger = Ledger.open(folder / "ledger.sqlite")
-    return School(experts, router(config, encoder), policy, Books(ledger, limit_of(policy)), policies, encoder)
+    made, client = router(config, encoder), client_of(config, encoder)
+    return School(experts, made, policy, Books(ledger, limit_of(policy)), policies, client, config.server.continue_answers)
+
+
+def client_of(config: Config, encoder: Encoder | None) -> EncoderClient | None:
+    """The way to the encoder's process: the encoder itself is never loaded here."""
+    if encoder is None:
+        return None
+    return EncoderClient(config.server.encoder_seconds, getattr(encoder, "characters", CHARACTERS))
 
 
 def router(config: Config, encoder: Encoder | None) -> Router:
@@ -52,11 +61,24 @@ def router(config: Config, encoder: Encoder | None) -> Router:
         return made
     folder = router_folder(config)
     if not (folder / TREE).exists():
-        fit_router(config, encoder)
+        fit_apart(config)
     fitted = load_router(folder)
     if encoder is not None:
         check_encoder(fitted, encoder)
     return fitted
+
+
+def fit_apart(config: Config) -> None:
+    """Fits in a process of its own: what it imports would stay in the gateway's memory. Raises SetupError."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pool.submit(_fit, config).result()
+
+
+def _fit(config: Config) -> None:
+    fit_router(config, Builder(config).encoder())
 
 
 def fit_router(config: Config, encoder: Encoder | None, outcomes: Path | None = None) -> None:

@@ -24,12 +24,23 @@ class Server:
     body_mb: float = 32.0
     answer_model: str = "expert"
     """What `model` says in an answer: the `expert` that gave it, or the model that was `requested`."""
+    workers: int = 0
+    """Processes that serve, best one a core. 0 serves in one process alone; from 1 on a parent restarts those that die
+    and takes a changed file on SIGHUP, without a failed request."""
+    continue_answers: bool = True
+    """Whether another expert may go on with a streamed answer that breaks off; the answer says so."""
+    encoder_seconds: float = 0.25
+    """How long a request may wait for its prompt's vector; then it is routed without one, and its decision says so."""
 
     def __post_init__(self) -> None:
         if self.answer_model not in ("expert", "requested"):
             raise SetupError('server.answer_model: give "expert" or "requested"')
         if not 0 <= self.port <= 65535:
             raise SetupError("server.port: give a number from 0 to 65535")
+        if not 0 <= self.workers <= 256:
+            raise SetupError("server.workers: give a number from 0 to 256, best the number of cores")
+        if not 0 < self.encoder_seconds <= 60:
+            raise SetupError("server.encoder_seconds: give seconds above 0, at most 60")
 
 
 @dataclass(frozen=True, slots=True)

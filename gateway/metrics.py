@@ -67,9 +67,10 @@ class Metrics:
         self.outcomes = Counter("lyceum_outcomes", "What asking brought.", ("expert", "outcome"))
         self.spend = Counter("lyceum_spend_nano_dollars", "Spend in nano-dollars.", ("expert",))
         self.tokens = Counter("lyceum_tokens", "Tokens by expert and kind.", ("expert", "kind"))
+        self.vectors = Counter("lyceum_vectors", "Vectors that were made, or would be too late.", ("outcome",))
         self.seconds = Histogram("lyceum_expert_seconds", "To the end of an answer.", "expert")
         self.first = Histogram("lyceum_first_chunk_seconds", "To an answer's first chunk.", "expert")
-        self.every = (self.requests, self.outcomes, self.spend, self.tokens, self.seconds, self.first)
+        self.every = (self.requests, self.outcomes, self.spend, self.tokens, self.vectors, self.seconds, self.first)
 
     def collect(self) -> Iterable[Metric]:
         """What Prometheus' registry asks for."""

@@ -7,7 +7,6 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -15,8 +14,9 @@ from msgspec.structs import replace
 
 from experts.base import Expert, Outcome, Request
 from experts.catalog import Catalog, Demand
+from gateway.encoder import Embedder
 from policies.base import Policy
-from routers.base import Encoder, Estimates, Router
+from routers.base import Estimates, Router
 
 if TYPE_CHECKING:
     from gateway.books import Books
@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 class Recent(Generic[Value]):
     """The values of the keys seen last, at most `most`; the oldest makes room. Keys are hashes: no prompt is kept."""
 
-    def __init__(self, most: int = 4096) -> None:
+    def __init__(self, most: int = 2048) -> None:
         self.most = most
         self.known: OrderedDict[Hashable, Value] = OrderedDict()
         self.get = self.known.get
@@ -50,13 +50,13 @@ class School:
     policy: Policy
     books: Books
     policies: Mapping[str, Policy] = field(default_factory=dict)
-    encoder: Encoder | None = None
+    encoder: Embedder | None = None
+    continues: bool = True
+    """Whether an answer that breaks off may be continued by another expert."""
     clock: Callable[[], float] = time.monotonic
     vectors: Recent[Any] = field(default_factory=Recent)
     known: Recent[Estimates] = field(default_factory=Recent)
     """First estimates: a router is pure, so the same prompt, length and experts give the same ones."""
-    encoding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "encoder"))
-    """Encoders are not for several threads at once."""
     cards: Catalog = field(init=False)
     supervised: Mapping[str, Any] = field(init=False)
     """Those that say whether they are ready."""
@@ -81,14 +81,19 @@ class School:
         return None if vector is None else replace(request, embedding=vector)
 
     async def embedded(self, request: Request) -> Request:
-        """The request with its embedding, made off the loop."""
+        """The request with its vector; without one if that cannot be had in time."""
         known = self.embedded_now(request)
         if known is not None or self.encoder is None:
             return known or request
-        loop = asyncio.get_running_loop()
-        vectors = await loop.run_in_executor(self.encoding, self.encoder.encode, [request.prompt])
-        self.vectors.put(hash(request.prompt), vectors[0])
-        return replace(request, embedding=vectors[0])
+        vector = await self.encoder.embed(request.prompt)
+        self.books.metrics.vectors["late" if vector is None else "made",] += 1
+        if vector is None:
+            return request
+        return replace(request, embedding=self.vectors.put(hash(request.prompt), vector))
+
+    def blind(self, request: Request) -> bool:
+        """Whether the router must do without a vector that it would have liked to have."""
+        return self.encoder is not None and request.embedding is None and request.model not in self.experts
 
     def estimates(
         self, request: Request, demand: Demand, catalog: Catalog, outcomes: Sequence[Outcome] = ()
@@ -96,7 +101,7 @@ class School:
         """What the router expects of each expert."""
         if outcomes:
             return self.router.estimate(request, catalog, outcomes)
-        key = (hash(request.prompt), demand.tokens, *catalog)
+        key = (hash(request.prompt), demand.tokens, request.embedding is None, *catalog)
         known = self.known.get(key)
         return known or self.known.put(key, self.router.estimate(request, catalog, ()))
 
@@ -107,5 +112,4 @@ class School:
     async def stop(self) -> None:
         """Stops them all, then closes the books."""
         await asyncio.gather(*(expert.stop() for expert in self.experts.values() if hasattr(expert, "stop")))
-        self.encoding.shutdown(wait=False, cancel_futures=True)
         await self.books.close()

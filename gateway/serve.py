@@ -10,9 +10,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -22,6 +23,7 @@ from experts.base import SetupError
 from gateway import compose, config
 from gateway.app import App
 from gateway.config import Config
+from gateway.encoder import EncoderClient, EncoderProcess
 from gateway.fit import config_argument
 from gateway.handlers import Door
 from gateway.protocol import Connection
@@ -75,7 +77,8 @@ async def serve(settings: Config, listener: socket.socket) -> None:
     server = Server(settings, door)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     console.print(f"listening on {url}")
-    starting = asyncio.create_task(start(door, console))
+    parts = once_a_host(settings, door)
+    starting = asyncio.create_task(start(door, parts, console))
     try:
         await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
@@ -86,20 +89,28 @@ async def serve(settings: Config, listener: socket.socket) -> None:
         server.should_exit = True
         starting.cancel()
         await asyncio.wait((serving, starting))
+        await asyncio.gather(*(part.stop() for part in parts.values() if hasattr(part, "stop")))
         await door.school.stop()
 
 
-async def start(door: Door, console: Console) -> None:
-    """Starts the experts side by side and says when each is ready."""
+def once_a_host(settings: Config, door: Door) -> dict[str, Any]:
+    """The experts, and the encoder's process if there is an encoder: what is started and stopped with the gateway."""
+    client = door.school.encoder
+    if settings.encoder is None or not isinstance(client, EncoderClient):
+        return dict(door.school.experts)
+    return {**door.school.experts, "encoder": EncoderProcess(settings.encoder, client.attend)}
+
+
+async def start(door: Door, parts: Mapping[str, Any], console: Console) -> None:
+    """Starts the parts side by side and says when each is ready."""
     began = time.monotonic()
 
     async def one(name: str) -> None:
-        expert = door.school.experts[name]
-        if hasattr(expert, "start"):
-            await expert.start()
+        if hasattr(parts[name], "start"):
+            await parts[name].start()
         console.print(f"  {name} is ready after {time.monotonic() - began:.1f} s", highlight=False)
 
-    await asyncio.gather(*(one(name) for name in door.school.experts))
+    await asyncio.gather(*map(one, parts))
     gc.collect()
     gc.freeze()  # what lives as long as the process is not searched for garbage again and again
     gc.set_threshold(*GARBAGE)

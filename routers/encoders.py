@@ -58,6 +58,11 @@ class MiniLM:
     def dimensions(self) -> int:
         return 384
 
+    @property
+    def characters(self) -> int:
+        """How much of a text is looked at."""
+        return self.tokens * CHARACTERS_PER_TOKEN
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import numpy as np
 
@@ -79,7 +84,7 @@ class MiniLM:
 
     def _cut(self, text: str) -> str:
         """The beginning, as well-formed Unicode: a lone surrogate from JSON would stop the tokenizer."""
-        return text[: self.tokens * CHARACTERS_PER_TOKEN].encode("utf-8", "replace").decode()
+        return text[: self.characters].encode("utf-8", "replace").decode()
 
     @cached_property
     def _tokenizer(self) -> Any:
