@@ -113,16 +113,23 @@ def prepare(data: DataSet, train: Vectors, test: Vectors) -> Prepared:
     return Prepared(data, against, seen, shown, Costs.fit(seen, data.train), Blind.fit(data.train))
 
 
-def entry(name: str, use: str, ready: Prepared, repetitions: int) -> Entry:
-    """Fits the head `use` on train and scores it on test."""
+def entries(name: str, use: str, ready: Prepared, repetitions: int) -> list[Entry]:
+    """Fits the head `use` on train and scores it on test; the default head a second time, behind the guard."""
     began, train = time.perf_counter(), ready.data.train
     quality = load(use, "router.use").fit(ready.train, train.score, train.domains)
     seconds = time.perf_counter() - began
     router = Learned(train.experts, quality, ready.costs, ready.blind, "", ready.train.vectors.shape[1])
     known = frontier.batch(router, ready.data.test, ready.test)
-    points = frontier.sweep(name, known, ready.data.test)
-    made = measured(name, "router", known, points, ready.against, repetitions)
-    return replace(made, fit_seconds=seconds, estimate_micros=micros(router, ready.data.test, ready.test.vectors))
+    ways = {name: known}
+    if name == DEFAULT:
+        ways[f"{name}, guarded"] = replace(known, usual=ready.blind.quality)
+    spent = micros(router, ready.data.test, ready.test.vectors)
+    rows = []
+    for way, told in ways.items():
+        points = frontier.sweep(way, told, ready.data.test)
+        row = measured(way, "router", told, points, ready.against, repetitions)
+        rows.append(replace(row, fit_seconds=seconds, estimate_micros=spent))
+    return rows
 
 
 def measured(name: str, kind: str, known: Predictions, points: Points, against: Baselines, repetitions: int) -> Entry:

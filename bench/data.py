@@ -79,6 +79,12 @@ def load(name: str, place: Path | None = None) -> DataSet:
     raise SetupError(f"--data {name}: there is no such data set here; known: {', '.join(names(place)) or 'none'}")
 
 
+def size(name: str, place: Path | None) -> int:
+    """Bytes of a shared data set, to begin with the largest; 0 for the others."""
+    parts = (place / name).glob("*.gz") if place is not None else ()
+    return sum(part.stat().st_size for part in parts)
+
+
 def own(path: Path) -> DataSet:
     """The outcome table that is shipped, or one of the operator's own. Train and validation fit together."""
     table = read(path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench import metrics
 from bench.replay import Recording, cards
+from policies.guard import Guard
 from routers.base import Router
 from routers.inputs import Inputs, inputs
 from routers.learned import Learned
@@ -25,11 +26,14 @@ BUDGETS = 60
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """A router's estimates for N prompts and M experts, in the table's order; costs in nano-dollars."""
+    """A router's estimates for N prompts and M experts, in the table's order; costs in nano-dollars.
+
+    With the experts' `usual` quality (M,) choices are the guard's."""
 
     quality: Array
     std: Array
     cost: Array
+    usual: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,23 @@ def prices(cost: Array) -> Array:
 
 def choose(predictions: Predictions, price: float) -> NDArray[np.int64]:
     """quality x price - cost at its greatest, the cheaper of equals: shape (N,)."""
-    return metrics.oracle(predictions.quality * price - predictions.cost, predictions.cost)
+    best = metrics.oracle(predictions.quality * price - predictions.cost, predictions.cost)
+    return best if predictions.usual is None else _guarded(predictions, predictions.usual, best, price)
+
+
+def _guarded(known: Predictions, usual: Array, best: NDArray[np.int64], price: float) -> NDArray[np.int64]:
+    """What policies.guard decides, for all prompts at once."""
+    import numpy as np
+
+    rule, taken, worth = Guard(0.0), metrics.taken, known.quality * price - known.cost
+    trivial = metrics.oracle(usual * price - known.cost, known.cost)
+    doubt = np.hypot(taken(known.std, best), taken(known.std, trivial)) * price
+    sure = (best == trivial) | (taken(worth, best) - taken(worth, trivial) > rule.confidence * doubt)
+    near = known.quality >= taken(known.quality, best)[:, None] - rule.tie
+    near &= known.cost < taken(known.cost, best)[:, None]
+    frugal = np.where(near.any(axis=1), np.where(near, known.cost, np.inf).argmin(axis=1), best)
+    choice: NDArray[np.int64] = np.where(sure, frugal, trivial)
+    return choice
 
 
 def sweep(name: str, predictions: Predictions, outcomes: Outcomes) -> Points:

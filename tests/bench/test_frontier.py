@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 
 from bench import compare, frontier, metrics
+from experts.base import Request
+from policies.base import Ask, State
+from policies.guard import Guard
+from routers.base import Estimate
 from routers.outcomes import Outcomes
 from tests.bench.table import Fixed, table
 
@@ -94,3 +98,19 @@ def test_the_zero_routers_experts_are_chosen_on_train_alone():
     against = frontier.baselines(train, test)
     assert (against.best, against.zero) == (1, (0, 1))
     assert tuple(metrics.hull_index(*against.singles.curve)) != against.zero
+
+
+def test_guarded_choices_are_what_the_policy_decides():
+    random = np.random.default_rng(3)
+    quality, cost = random.random((200, 5)), random.integers(1, 1_000_000, (200, 5)).astype(float)
+    quality[:50] = 0.5 + quality[:50] / 200
+    usual = random.random(5)
+    known = frontier.Predictions(quality, random.random((200, 5)), cost, usual)
+    for price in (0.0, 0.0001, 0.01, 1.0):
+        chosen = frontier.choose(known, price * 1e9)
+        for i in range(200):
+            columns = zip(quality[i], known.std[i], cost[i], cost[i], cost[i], usual, strict=True)
+            estimates = {f"e{j}": Estimate(f"e{j}", *column) for j, column in enumerate(columns)}
+            decision = Guard(price).decide(State(Request(()), estimates))
+            assert isinstance(decision, Ask)
+            assert decision.experts == (f"e{chosen[i]}",)
