@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from experts import sse
 from experts.base import Chunk, Request
 from experts.card import Usage
 from gateway.body import parsed as parsed  # the other dialects take it from here
@@ -149,11 +150,13 @@ class Events:
         self.theirs = self.ours = b""
         self.usage: Usage | None = None
         self.sent_usage = False
+        self.owed = b""
+        """The event with the usage alone: it waits for the end, when the cost is known."""
 
     def of(self, chunk: Chunk) -> bytes:
         """The event of a chunk; empty when the client is to see nothing of it."""
         if chunk.usage is not None:
-            self.usage = chunk.usage
+            self.usage, self.owed = chunk.usage, b""
         data = self._own(chunk) if chunk.data is None else self._foreign(chunk, chunk.data)
         return b"data: %b\n\n" % data if data else b""
 
@@ -164,6 +167,9 @@ class Events:
         elif self.theirs != self.ours:
             data = data.replace(self.theirs, self.ours, 1)
         if self.wants_usage:
+            if chunk.usage is not None and not chunk.delta and chunk.finish_reason is None:
+                self.owed = data
+                return b""
             self.sent_usage = self.sent_usage or chunk.usage is not None
             return data
         if b'"usage"' not in data:
@@ -173,6 +179,7 @@ class Events:
     def _first(self, data: bytes) -> bytes:
         """Learns how the expert writes its name; an answer given whole becomes one delta."""
         event: dict[str, Any] = orjson.loads(data)
+        self.head |= {key: event[key] for key in ("id", "created") if key in event}
         if event.get("object") == "chat.completion":
             choices = [_as_delta(choice) for choice in event.get("choices", [])]
             data = orjson.dumps({**event, "object": "chat.completion.chunk", "choices": choices})
@@ -186,14 +193,18 @@ class Events:
         if not chunk.delta and chunk.finish_reason is None:
             return b""
         choice = {"index": 0, "delta": dict(chunk.delta), "finish_reason": chunk.finish_reason, "logprobs": None}
-        return orjson.dumps({**self.head, "choices": [choice]})
+        mark = {"lyceum": {"continued_by": chunk.continued_by}} if chunk.continued_by else {}
+        return orjson.dumps({**self.head, "choices": [choice], **mark})
 
-    def end(self) -> bytes:
-        """The usage event if it is still owed, then the end of the stream."""
-        owed = b""
-        if self.wants_usage and not self.sent_usage and self.usage is not None:
-            owed = b"data: " + orjson.dumps({**self.head, "choices": [], "usage": usage(self.usage)}) + b"\n\n"
-        return owed + b"data: [DONE]\n\n"
+    def end(self, cost: int, counted: Usage | None) -> bytes:
+        """The usage event if it is still owed, with the cost in nano-dollars, then the end of the stream. `counted` is
+        our own count, for an expert that told none."""
+        tokens = self.usage or counted
+        if not self.wants_usage or tokens is None or (self.sent_usage and not self.owed):
+            return sse.DONE
+        data = self.owed or orjson.dumps({**self.head, "choices": [], "usage": usage(tokens)})
+        told = b'"lyceum":{"cost":%b}}' % money(cost)
+        return b"data: %b,%b\n\n" % (data.rstrip().removesuffix(b"}"), told) + sse.DONE
 
 
 def _without_usage(data: bytes) -> bytes:

@@ -44,7 +44,9 @@ def school(config: Config) -> School:
         raise SetupError(f"state.folder: cannot make {folder}: {error.strerror}") from error
     ledger = Ledger.open(folder / "ledger.sqlite")
     made, client = router(config, encoder), client_of(config, encoder)
-    return School(experts, made, policy, Books(ledger, limit_of(policy)), policies, client, config.server.continue_answers)
+    return School(
+        experts, made, policy, Books(ledger, limit_of(policy)), policies, client, config.server.continue_answers
+    )
 
 
 def client_of(config: Config, encoder: Encoder | None) -> EncoderClient | None:

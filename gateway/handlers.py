@@ -16,7 +16,7 @@ from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
 from gateway.life import Life
 from gateway.metrics import Metrics
-from gateway.run import Result, run
+from gateway.run import Result, run, send
 from gateway.school import School
 from gateway.sink import JSON
 from gateway.turn import Turn
@@ -113,7 +113,7 @@ class Door:
     async def answer(self, life: Life, result: Result, reply: Reply) -> None:
         """Sends a result in the form the client asked for."""
         send = self.stream if life.request.stream else self.plain
-        await send(life.request, result, reply)
+        await send(life, result, reply)
 
     def policy(self, model: str) -> tuple[str, Policy]:
         """The policy that a requested model dials: `auto`, `auto:DOLLARS`, a policy's name, an expert's; each within
@@ -126,26 +126,22 @@ class Door:
             return "only", instead(self.school.policy, Only(model))
         return "auto:", dialled(self.school.policy, _dial(model))
 
-    async def plain(self, request: Request, result: Result, reply: Reply) -> None:
+    async def plain(self, life: Life, result: Result, reply: Reply) -> None:
         """One JSON body."""
+        request = life.request
         async with aclosing(result.chunks) as chunks:
             async for chunk in chunks:
                 body = chat.whole(chunk, request.id, self.model_of(request, result), int(time.time()))
                 headers = [*_about(result), (b"x-lyceum-cost", chat.money(result.spent + (chunk.cost or 0)))]
                 await send_json(reply, body, 200, headers)
 
-    async def stream(self, request: Request, result: Result, reply: Reply) -> None:
+    async def stream(self, life: Life, result: Result, reply: Reply) -> None:
         """Server-sent events."""
+        request = life.request
         events = chat.Events(request, self.model_of(request, result), int(time.time()))
         head = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
         await reply.start(200, [*head, (b"x-accel-buffering", b"no"), *_about(result)])
-        async with aclosing(result.chunks) as chunks:
-            async for chunk in chunks:
-                event = events.of(chunk)
-                if event:
-                    await reply.write(event)
-        await reply.write(events.end())
-        await reply.end()
+        await send(life, events, result.chunks, reply)
 
     def model_of(self, request: Request, result: Result) -> str:
         """What `model` says in the answer."""

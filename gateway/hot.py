@@ -9,7 +9,11 @@ from experts.base import ExpertError
 from experts.http1_exchange import Headers
 from experts.openai_http import OpenAIHTTP
 from gateway import errors
+from gateway.chat import Events
+from gateway.http import HTTPCall, Reply
 from gateway.life import Life
+from gateway.resume import resumed
+from gateway.run import send
 from gateway.sink import JSON, Call, Plain, Stream
 from gateway.turn import Turn
 from policies.base import Accept, Ask
@@ -50,6 +54,16 @@ class Hot:
             self.go()
         except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
             self.refuse(error)
+
+    def resume(self, call: Call, events: Events, error: ExpertError) -> None:
+        """An expert broke off after the client had seen its beginning: others go on, in a task."""
+        chunks = resumed(self.life, call.tally, error)
+        self.call = None
+
+        async def handler(_: HTTPCall, reply: Reply) -> None:
+            await send(self.life, events, chunks, reply)
+
+        self.turn.line.spawn(self.turn, handler)
 
     def refuse(self, error: Exception) -> None:
         """Ends the turn with an error body."""

@@ -40,6 +40,8 @@ class Life(Struct, eq=False):
     step: int = -1
     total: int = 0
     """Nano-dollars of every outcome so far."""
+    usage: Usage | None = None
+    """Of the last answer, counted by us where the expert told nothing."""
     recorded: asyncio.Future[None] | None = None
     """Ends when the last decision is durable."""
 
@@ -171,6 +173,7 @@ class Tally:
             return None
         self.settled = True
         self.life.total += outcome.cost or 0
+        self.life.usage = outcome.usage
         return self.life.school.books.settled(self, outcome, kind)
 
     def left(self) -> None:

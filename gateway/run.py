@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from experts.base import Answer, BrokenOff, Chunk, Expert, ExpertError, Outcome, Request
-from gateway.life import Life, Tally
+from experts.base import Answer, Chunk, ExpertError, Outcome, Request
+from gateway.call import Call, durable
+from gateway.chat import Events
+from gateway.http import Reply
+from gateway.life import Life
+from gateway.resume import resumed
 from policies.base import Accept, Ask
 from policies.ledger import LedgerUnavailable
 
@@ -81,7 +85,7 @@ async def tail(life: Life, name: str) -> AsyncGenerator[Chunk] | None:
     except ExpertError as error:
         life.outcomes += (await call.failed(error),)
         return None
-    return call.rest(head)
+    return _whole(life, call, head)
 
 
 async def collect(life: Life, name: str, request: Request) -> Outcome:
@@ -100,73 +104,24 @@ async def _chunks(answer: Answer) -> AsyncGenerator[Chunk]:
     yield Chunk(answer.message, answer.finish_reason, answer.usage, answer.cost, answer.data, answer.dialect)
 
 
-class Call:
-    """One expert being asked; what it says is settled whatever ends it."""
-
-    def __init__(self, life: Life, expert: Expert, request: Request) -> None:
-        self.tally = Tally(life, expert)
-        self.source = expert.stream(request)
-
-    async def head(self) -> list[Chunk]:
-        """The chunks up to the first that says something."""
-        chunks: list[Chunk] = []
-        try:
-            async for chunk in self.source:
-                self.tally.note(chunk)
-                chunks.append(chunk)
-                if says_something(chunk):
-                    return chunks
-        except asyncio.CancelledError:
-            await self.close()
-            raise
-        raise BrokenOff("the expert ended its answer before it began")
-
-    async def rest(self, head: list[Chunk]) -> AsyncGenerator[Chunk]:
-        """The chunks already read, then the others; settles at the end, also when the reader goes away."""
-        try:
-            for chunk in head:
+async def _whole(life: Life, call: Call, head: list[Chunk]) -> AsyncGenerator[Chunk]:
+    """A streamed answer to its end; if it breaks off, others go on with it."""
+    try:
+        async with aclosing(call.rest(head)) as chunks:
+            async for chunk in chunks:
                 yield chunk
-            async for chunk in self.source:
-                self.tally.note(chunk)
+    except ExpertError as error:
+        life.outcomes += (call.tally.failure(error),)
+        async with aclosing(resumed(life, call.tally, error)) as chunks:
+            async for chunk in chunks:
                 yield chunk
-            await self.finish()
-        except ExpertError as error:
-            await self.failed(error)
-            raise
-        finally:
-            await self.close()
-
-    async def finish(self) -> None:
-        """An answer that ended: it must have said why."""
-        answer = self.tally.answer()
-        if answer.finish_reason is None:
-            raise BrokenOff("the expert's answer has no end", cost=answer.cost)
-        await durable(self.tally.settle(answer, "answered"))
-
-    async def failed(self, error: ExpertError) -> Outcome:
-        """Notes a failure with what it cost."""
-        failure = self.tally.failure(error)
-        await durable(self.tally.settle(failure, error.reason))
-        return failure
-
-    async def close(self) -> None:
-        """Cancels what is still going on; if nothing ended the answer, the reader went away."""
-        self.tally.left()
-        await _close(self.source)
 
 
-def says_something(chunk: Chunk) -> bool:
-    """Whether a chunk holds more than the name of a role."""
-    return bool(chunk.finish_reason) or any(value for key, value in chunk.delta.items() if key != "role")
-
-
-async def durable(row: asyncio.Future[None] | None) -> None:
-    """Waits until a row is in the ledger. Raises LedgerUnavailable."""
-    if row is not None:
-        await row
-
-
-async def _close(source: AsyncIterator[Chunk]) -> None:
-    close = getattr(source, "aclose", None)
-    if close is not None:
-        await close()
+async def send(life: Life, events: Events, chunks: AsyncGenerator[Chunk], reply: Reply) -> None:
+    """Writes an answer's chunks as events, to the end of the stream."""
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if event := events.of(chunk):
+                await reply.write(event)
+    await reply.write(events.end(life.total, life.usage))
+    await reply.end()

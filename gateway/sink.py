@@ -12,10 +12,10 @@ from experts.http1_exchange import Exchange, Headers, HTTPError
 from experts.openai_answer import Progress
 from experts.openai_errors import of_status, of_transport
 from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece, whole
-from gateway import chat, errors
+from gateway import chat
+from gateway.call import says_something
 from gateway.chat import money
 from gateway.life import Tally
-from gateway.run import says_something
 
 if TYPE_CHECKING:
     from gateway.hot import Hot
@@ -204,7 +204,7 @@ class Stream(Call):
         """What is still owed, and the end of the stream."""
         if not self.begun:
             self.begin()
-        self.hot.turn.finish(self.events.end())
+        self.hot.turn.finish(self.events.end(self.hot.life.total, self.hot.life.usage))
 
     def on_end(self) -> None:
         if not self.open:
@@ -229,9 +229,8 @@ class Stream(Call):
         raise no_stream(body)
 
     def failed(self, error: ExpertError) -> None:
-        """Before the first byte another expert is asked; after it, the stream ends with an error, without [DONE]."""
+        """Before the first byte another expert is asked; after it others go on, or the stream ends with an error."""
         if not self.begun:
             super().failed(error)
             return
-        last = b"data: %b\n\n" % errors.of(error).encoded()
-        self.hot.when_durable([self.fail(error)], lambda: self.hot.turn.finish(last))
+        self.hot.when_durable([self.fail(error)], lambda: self.hot.resume(self, self.events, error))
