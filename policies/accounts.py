@@ -6,9 +6,10 @@ A store that does not answer admits nothing: whoever cannot be counted is not se
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,31 +17,21 @@ from typing import Any, Protocol
 from policies.batches import StoreUnavailable
 from policies.book import Account, Book, Hold, Key, Moves, Operation, Order, Refused, Reservation
 from policies.clock import SteadyClock
+from policies.leases import Leases
 from policies.limits import Charge, Limit, Rate, Scopes, charges
+from policies.patience import Patience, Working
+from policies.slices import Call
 from policies.store_sqlite import SQLiteStore
 
 GRACE = 30.0
 """Seconds after a call's own deadline until its reservation is swept."""
 SWEEP_SECONDS = 5.0
+TEND_SECONDS = 0.5
 LONGEST_PERIOD = 32 * 24 * 3600
 
 
-class Store(Protocol):
+class Store(Working, Protocol):
     """Runs operations in durable transactions, or raises StoreUnavailable."""
-
-    @property
-    def patience(self) -> float:
-        """Seconds without progress after which what waits is refused."""
-        ...
-
-    @property
-    def progress(self) -> int:
-        """Grows while the store works: tells a busy one from one that is stuck."""
-        ...
-
-    async def alive(self) -> bool:
-        """Whether a store without progress still answers, within its patience."""
-        ...
 
     def submit(self, operation: Operation) -> asyncio.Future[Any]:
         """Queues an operation; the future has what it returned once that is durable."""
@@ -84,11 +75,13 @@ class Accounts:
     ) -> None:
         """`longest_wait`: seconds after which a call is refused, however busy the store is."""
         self.store, self.limits, self.rates = store, tuple(limits), tuple(rates)
-        self._clock, self._alarm, self._longest_wait = clock or SteadyClock(), alarm, longest_wait
+        self._clock, self._alarm = clock or SteadyClock(), alarm
         self._taken: dict[Key, int] = {}
         self._late: dict[str, Operation] = {}
         self._pending: set[asyncio.Future[Any]] = set()
-        self._sweeper: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._patience = Patience(store, longest_wait)
+        self._leases = Leases(f"slice-{secrets.token_hex(6)}", self._submit, self._finish, self._clock)
 
     @classmethod
     def open(
@@ -104,17 +97,21 @@ class Accounts:
 
     async def start(self) -> None:
         """Learns what was spent, proves that the store can write, and sweeps from now on. Raises StoreUnavailable."""
-        await self._submit(Operation("", lambda book: None))
+        proof = self._submit(Operation("", lambda book: None))
+        self._patience.watch(proof)
+        await proof
         await self.refresh()
-        self._sweeper = asyncio.create_task(self._keep_sweeping())
+        self._keeping = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
-        """Ends after all that was settled is durable."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        """Ends after all that was settled is durable; what was not spent has gone back."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        self._leases.close()
         while self._pending:  # what is granted too late is given back meanwhile
             await asyncio.wait(self._pending)
+        await self._patience.close()
         await self.store.close()
 
     def allowance(self, scopes: Scopes) -> int | None:
@@ -126,47 +123,60 @@ class Accounts:
         """For each budget of a call, its amount and what of it is spent or held, as last seen."""
         return self._of(self._charges(scopes))
 
+    def request(
+        self, name: str, scopes: Scopes, amount: int, tokens: int = 0, seconds: float = 600.0, *, price: str = ""
+    ) -> Hold | asyncio.Future[Hold | Refused] | None:
+        """Reserves the most that the call `name` can cost on all its accounts, or on none: at once if it can, else the
+        future of a hold or a refusal; `None` if nothing limits it. `seconds` is how long the call may take; `price` the
+        version of the prices. The future may have StoreUnavailable; then, and if it is cancelled, nothing is held."""
+        booked, now = self._charges(scopes), self._clock()
+        if not booked:
+            return None
+        if self._late or any(charge.rate is not None for charge in booked):  # a store that fails is asked itself
+            return self._alone(Order(name, amount, booked, now, now + seconds + GRACE, tokens, price))
+        granted = self._leases.grant(Call(name, amount, now, price), booked)
+        if isinstance(granted, asyncio.Future):
+            self._patience.watch(granted)
+        return granted
+
     async def reserve(
         self, name: str, scopes: Scopes, amount: int, tokens: int = 0, seconds: float = 600.0, *, price: str = ""
     ) -> Hold | Refused:
-        """Reserves the most that the call `name` can cost on all its accounts, or on none. `seconds` is how long it
-        may take; `price` the version of the prices. Raises StoreUnavailable; then, and if the caller is cancelled,
-        what may yet be granted is given back."""
-        booked, now = self._charges(scopes), self._clock()
-        if not booked:
+        """As `request`, and waits. Raises StoreUnavailable."""
+        granted = self.request(name, scopes, amount, tokens, seconds, price=price)
+        if granted is None:
             return Hold(name, amount)
-        order = Order(name, amount, booked, now, now + seconds + GRACE, tokens, price)
-        keys = tuple(charge.account for charge in booked)
-        future = self._submit(Operation(name, lambda book: book.reserve(order), keys))
-        try:
-            granted: Hold | Refused = await self._answer(future)
-        except (asyncio.CancelledError, StoreUnavailable):
-            future.add_done_callback(partial(self._give_back, name))
-            raise
-        return granted
+        return await granted if isinstance(granted, asyncio.Future) else granted
+
+    def end(self, hold: Hold, cost: int | None, tokens: int | None = None) -> asyncio.Future[Any] | None:
+        """Queues the true cost of a call, once; an unknown cost (`None`) keeps the debit. The future has first how the
+        accounts moved (`None`: it was booked before); if the store fails, it is tried again later. `None`: the call
+        had ended before."""
+        if cost is not None and cost < 0:
+            raise ValueError("a cost is at least 0")
+        if hold.slice:
+            operation = self._leases.settled(hold, cost)
+            return None if operation is None else self._finish(operation)
+        if cost is None:
+            return self._finish(Operation(hold.id, partial(Book.abandon, name=hold.id)))
+        return self._finish(Operation(hold.id, partial(Book.settle, name=hold.id, cost=cost, tokens=tokens)))
 
     async def settle(self, hold: Hold, cost: int | None, tokens: int | None = None) -> bool:
-        """Books the true cost, once; whether this was the first time. An unknown cost (`None`) keeps the debit.
-        It is queued before this waits; if the store fails, StoreUnavailable is raised and it is tried again later."""
-        if cost is None:
-            return await self.abandon(hold)
-        if cost < 0:
-            raise ValueError("a cost is at least 0")
-        return await self._end(Operation(hold.id, lambda book: book.settle(hold.id, cost, tokens)))
+        """As `end`, and waits; whether this was the first time. Raises StoreUnavailable."""
+        return await _first_time(self.end(hold, cost, tokens))
 
     async def abandon(self, hold: Hold) -> bool:
         """Keeps the whole debit of a call whose cost nobody will know."""
-        return await self._end(Operation(hold.id, lambda book: book.abandon(hold.id)))
+        return await self.settle(hold, None)
 
     async def sweep(self) -> int:
         """Ends the reservations whose holders died, at the whole amount; settles what the store had missed.
         How many were swept."""
         late, self._late = list(self._late.values()), {}
-        await asyncio.gather(*(self._end(operation) for operation in late))
+        await asyncio.gather(*(_first_time(self._finish(operation)) for operation in late))
         names = await self.store.expired(self._clock())
-        return sum(
-            await asyncio.gather(*(self._end(Operation(name, partial(Book.sweep, name=name))) for name in names))
-        )
+        sweeps = [self._finish(Operation(name, partial(Book.sweep, name=name))) for name in names]
+        return sum(await asyncio.gather(*map(_first_time, sweeps)))
 
     async def refresh(self) -> None:
         """Looks again at what all have spent."""
@@ -178,7 +188,10 @@ class Accounts:
 
     def _of(self, booked: Sequence[Charge]) -> dict[str, tuple[int, int]]:
         return {
-            charge.limit.name: (charge.limit.amount, self._taken.get(charge.account, 0))
+            charge.limit.name: (
+                charge.limit.amount,
+                self._taken.get(charge.account, 0) - self._leases.free(charge.account),
+            )
             for charge in booked
             if charge.limit is not None
         }
@@ -190,46 +203,48 @@ class Accounts:
             result = operation.run(book)
             return result, {key: account.spent + account.held for key, account in book.seen.items()}
 
-        future = self.store.submit(Operation(operation.id, run, operation.accounts))
+        future = self.store.submit(replace(operation, run=run))
         self._pending.add(future)
-        future.add_done_callback(self._pending.discard)
+        future.add_done_callback(self._saw)
         return future
 
-    async def _answer(self, future: asyncio.Future[Any]) -> Any:
-        """What the future has, as long as the store makes progress or at least answers."""
-        until = asyncio.get_running_loop().time() + self._longest_wait
-        while True:
-            progress = self.store.progress
-            done, _ = await asyncio.wait({future}, timeout=self.store.patience)
-            if done:
-                break
-            late = asyncio.get_running_loop().time() > until
-            if late or (self.store.progress == progress and not await self.store.alive()):
-                raise StoreUnavailable("the store of budgets did not answer in time")
-        result, seen = future.result()
-        self._taken.update(seen)
-        return result
+    def _saw(self, future: asyncio.Future[Any]) -> None:
+        self._pending.discard(future)
+        if not future.cancelled() and future.exception() is None:
+            self._taken.update(future.result()[1])
 
-    def _give_back(self, name: str, future: asyncio.Future[Any]) -> None:
-        """Settles at nothing what was granted, or may have been, after its caller had gone: nobody was asked."""
-        granted = None if future.exception() else future.result()[0]
-        if future.exception() or isinstance(granted, Hold):
-            free = Operation(name, lambda book: book.settle(name, 0, 0))
-            self._submit(free).add_done_callback(partial(self._ended, free))
+    def _alone(self, order: Order) -> asyncio.Future[Any]:
+        """A reservation of its own: rates count calls, and a slice is none."""
+        keys = tuple(charge.account for charge in order.charges)
+        granted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._patience.watch(granted)
+        operation = Operation(order.id, lambda book: book.reserve(order), keys)
+        self._submit(operation).add_done_callback(partial(self._granted, order.id, granted))
+        return granted
 
-    async def _end(self, operation: Operation) -> bool:
+    def _granted(self, name: str, granted: asyncio.Future[Any], future: asyncio.Future[Any]) -> None:
+        """Tells whoever waits; what was granted too late, or may have been, is settled at nothing: nobody was asked."""
+        error = future.exception()
+        if error is not None and not granted.done():
+            granted.set_exception(error)
+            granted.exception()  # counts as seen: whoever awaits still gets it
+        elif error is None and not granted.done():
+            granted.set_result(future.result()[0])
+            return
+        if error is not None or isinstance(future.result()[0], Hold):
+            self._finish(Operation(name, partial(Book.settle, name=name, cost=0, tokens=0)))
+
+    def _finish(self, operation: Operation) -> asyncio.Future[Any]:
         future = self._submit(operation)
         future.add_done_callback(partial(self._ended, operation))
-        moves, _ = await asyncio.shield(future)
-        return moves is not None
+        return future
 
     def _ended(self, operation: Operation, future: asyncio.Future[Any]) -> None:
         if future.cancelled() or isinstance(future.exception(), StoreUnavailable):
             self._late[operation.id] = operation
             return
-        moves, seen = future.result()
-        self._taken.update(seen)
-        self._watch(moves or ())
+        self._leases.booked(operation)
+        self._watch(future.result()[0] or ())
 
     def _watch(self, moves: Moves) -> None:
         """Raises the alarms of the shares that were crossed."""
@@ -240,9 +255,22 @@ class Accounts:
                 if limit and move.before < share * limit.amount <= move.after:
                     self._alarm(Alarm(limit.name, move.bucket, share))
 
-    async def _keep_sweeping(self) -> None:
+    async def _keep(self) -> None:
+        """Tends the slices and, less often, sweeps and looks at what others have spent."""
+        sweeping = asyncio.get_running_loop().time()
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            with suppress(StoreUnavailable):
-                await self.sweep()
-                await self.refresh()
+            await asyncio.sleep(min(TEND_SECONDS, SWEEP_SECONDS))
+            self._leases.tend()
+            if asyncio.get_running_loop().time() - sweeping >= SWEEP_SECONDS:
+                with suppress(StoreUnavailable):
+                    await self.sweep()
+                    await self.refresh()
+                sweeping = asyncio.get_running_loop().time()
+
+
+async def _first_time(future: asyncio.Future[Any] | None) -> bool:
+    """Whether an operation that ends a call was the first to do so."""
+    if future is None:
+        return False
+    moves, _ = await asyncio.shield(future)
+    return moves is not None

@@ -7,7 +7,7 @@ A swept one may still be settled when its true cost arrives late; the other two 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from policies.limits import MINUTE, Charge, Rate
@@ -67,10 +67,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A reservation that was granted."""
+    """A reservation that was granted: one of its own, or a part of the slice that is named."""
 
     id: str
     amount: int
+    slice: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +113,16 @@ class Book:
 
     def reserve(self, order: Order) -> Hold | Refused:
         """Reserves on all accounts or none. The same order twice is one reservation."""
-        known = self._known(order.id)
+        known = self.known(order.id)
         if known is not None:
             return Hold(known.id, known.amount) if known.state == "open" else Refused("closed", known.id, 0, None)
         accounts = [self.account(charge.account) for charge in order.charges]
         for charge, account in zip(order.charges, accounts, strict=True):
-            refused = _refused(order, charge, account)
+            refused = refusal(order, charge, account)
             if refused is not None:
                 return refused
         for charge, account in zip(order.charges, accounts, strict=True):
-            _take(order, charge, account)
+            take(order, charge, account)
             self.changed[account.bucket, account.start] = account
         booked = tuple((charge.bucket, charge.start, charge.token_interval) for charge in order.charges)
         self.reservations[order.id] = Reservation(
@@ -131,7 +132,7 @@ class Book:
 
     def settle(self, name: str, cost: int, tokens: int | None = None) -> Moves | None:
         """Books the true cost; `None` if it was booked before. Unknown `tokens` count as those reserved."""
-        known = self._known(name)
+        known = self.known(name)
         if cost < 0 or known is None or known.state not in ("open", "swept"):
             return None
         return self._close(known, "settled", cost, 0 if tokens is None else known.tokens - tokens)
@@ -145,7 +146,7 @@ class Book:
         return self._end_unknown(name, "swept")
 
     def _end_unknown(self, name: str, state: State) -> Moves | None:
-        known = self._known(name)
+        known = self.known(name)
         if known is None or known.state != "open":
             return None
         return self._close(known, state, known.amount, 0)
@@ -174,21 +175,25 @@ class Book:
             self.seen[key] = self._load_account(key) or Account(*key)
         return self.seen[key]
 
-    def _known(self, name: str) -> Reservation | None:
+    def known(self, name: str) -> Reservation | None:
+        """The reservation of a name."""
         return self.reservations.get(name) or self._load_reservation(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call of a book's methods for a store to run in a transaction. `id` and `accounts` are the rows to load
-    beforehand, beside the accounts that the reservation is booked on."""
+    """One call of a book's methods for a store to run in a transaction. `id`, `also` and `accounts` are the rows to
+    load beforehand, beside the accounts that the reservations are booked on."""
 
     id: str
     run: Callable[[Book], Any]
     accounts: tuple[Key, ...] = ()
+    also: tuple[str, ...] = ()
+    """Other reservations."""
 
 
-def _refused(order: Order, charge: Charge, account: Account) -> Refused | None:
+def refusal(order: Order, charge: Charge, account: Account) -> Refused | None:
+    """Why an account has no room for an order; `None` if it has."""
     limit, rate = charge.limit, charge.rate
     if limit is not None:
         left = limit.amount - account.spent - account.held
@@ -215,7 +220,8 @@ def _too_fast(order: Order, charge: Charge, rate: Rate, account: Account) -> Ref
     return None
 
 
-def _take(order: Order, charge: Charge, account: Account) -> None:
+def take(order: Order, charge: Charge, account: Account) -> None:
+    """Books an order on an account that has room for it."""
     account.held += order.amount
     account.running += 1
     now = int(order.now * MICRO)

@@ -142,7 +142,7 @@ class PostgresStore:
             self.progress += 1
         connection = self._connection
         async with connection.transaction():
-            names = sorted({operation.id for operation in operations})
+            names = sorted({name for operation in operations for name in (operation.id, *operation.also)})
             reservations = {row["id"]: _reservation(row) for row in await connection.fetch(LOCK_RESERVATIONS, names)}
             self.progress += 1
             keys = {key for operation in operations for key in operation.accounts}
@@ -271,7 +271,8 @@ SAVE_RESERVATIONS = f"""
     INSERT INTO reservations ({RESERVATION})
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],
         $6::float8[], $7::float8[], $8::text[], $9::text[])
-    ON CONFLICT (id) DO UPDATE SET state = excluded.state, cost = excluded.cost"""  # noqa: S608 - our own names
+    ON CONFLICT (id) DO UPDATE
+    SET state = excluded.state, cost = excluded.cost, amount = excluded.amount, until = excluded.until"""  # noqa: S608 - our own names
 
 MIGRATIONS = {
     "accounts_and_reservations": """

@@ -80,7 +80,9 @@ ACCOUNTS = f"""
 
 def _run(connection: sqlite3.Connection, operations: Sequence[Operation]) -> Sequence[Any]:
     """All operations on one book: two reads and two writes, however many they are."""
-    found = _load(connection, RESERVATIONS, list({operation.id for operation in operations}))
+    found = _load(
+        connection, RESERVATIONS, list({name for operation in operations for name in (operation.id, *operation.also)})
+    )
     reservations = {row[0]: Reservation(*(*row[:-1], _pairs(row[-1]))) for row in found}
     keys = {key for operation in operations for key in operation.accounts}
     keys |= {(bucket, start) for one in reservations.values() for bucket, start, _ in one.booked}

@@ -190,9 +190,11 @@ async def test_a_store_that_makes_no_progress_admits_nothing_and_gives_back_what
     with pytest.raises(StoreUnavailable, match="did not answer"):
         await accounts.reserve("b", ME, nano(0.5))
     other.close()
-    while accounts.balances(ME)["day"][1] != nano(0.1) or accounts.store.progress < 3:
+    await accounts.refresh()
+    while accounts.balances(ME)["day"][1] != nano(0.1) or accounts.store.progress < 2:
         await asyncio.sleep(0.01)
         await accounts.refresh()
+    monkeypatch.setattr(SQLiteStore, "patience", 2.0)
     assert isinstance(await accounts.reserve("c", ME, nano(0.9)), Hold)
 
 
@@ -246,10 +248,10 @@ async def test_what_could_not_be_settled_is_settled_when_the_store_is_back_row_4
 
 
 async def test_a_busy_store_is_waited_for_as_long_as_it_makes_progress(open_accounts, monkeypatch):
-    monkeypatch.setattr(SQLiteStore, "patience", 0.25)
+    monkeypatch.setattr(SQLiteStore, "patience", 0.5)
     monkeypatch.setattr("policies.batches.LARGEST_BATCH", 1)
     accounts = open_accounts(DAY)
-    for number in range(4):
+    for number in range(6):
         accounts.store.submit(Operation(f"slow {number}", lambda book: time.sleep(0.1)))
     assert isinstance(await accounts.reserve("a", ME, nano(0.1)), Hold)
     assert [row.state for row in await accounts.store.reservations()] == ["open"]
