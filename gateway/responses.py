@@ -1,0 +1,203 @@
+"""The dialect of /v1/responses: a body as a Request in chat's form, with all that chat cannot say kept beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from experts.base import Request
+from gateway.chat import NUMBERS, check_number, wrong
+from gateway.errors import APIError
+from gateway.responses_input import Items, chat_name
+from gateway.translation import list_of, object_of, text_of, without_nothing
+
+DIALECT = "responses"
+
+UNTOLD = ("conversation", "prompt", "moderation", "context_management", "image", "access_programs")
+"""Fields that ask for something that chat has no word for."""
+
+OURS = frozenset(
+    (
+        *(
+            "input",
+            "instructions",
+            "model",
+            "tools",
+            "tool_choice",
+            "text",
+            "reasoning",
+            "max_output_tokens",
+            "include",
+        ),
+        *("top_logprobs", "stream_options", "previous_response_id", "store", "background", "background_options"),
+        *("truncation", "max_tool_calls", "prompt_cache_options", "prompt_cache_retention", *UNTOLD),
+    )
+)
+"""Fields that chat does not know by this name: translated, ours to obey, or advice that binds nobody. All others
+go to a chat expert as they are."""
+
+LOGPROBS = "message.output_text.logprobs"
+Fields = Mapping[str, Any]
+
+
+def check(fields: Fields) -> None:
+    """Raises APIError for what is wrong in any expert's eyes, with the `param` at fault."""
+    model = fields.get("model")
+    if not isinstance(model, str) or not model:
+        raise APIError(wrong(model), "model must be a non-empty string.", "model")
+    given = fields.get("input")
+    if not isinstance(given, str | list):
+        raise APIError(wrong(given), "input must be a string or a list of items.", "input")
+    if not given:
+        raise APIError("invalid_value", "input must not be empty.", "input")
+    for name in ("stream", "store", "background", "parallel_tool_calls"):
+        if not isinstance(fields.get(name), bool | None):
+            raise APIError("invalid_type", f"{name} must be a boolean.", name)
+    for name in ("instructions", "previous_response_id"):
+        if not isinstance(fields.get(name), str | None):
+            raise APIError("invalid_type", f"{name} must be a string.", name)
+    for name, (low, high) in NUMBERS.items():
+        check_number(name, fields.get(name), low, high)
+    check_count(fields.get("max_output_tokens"), "max_output_tokens")
+
+
+def check_count(value: Any, name: str) -> None:
+    """Raises APIError for what is no positive whole number; `None` is none at all."""
+    if isinstance(value, float):
+        raise APIError("invalid_type", f"{name} must be an integer.", name)
+    check_number(name, value, 1, 10_000_000)
+
+
+def request_of(fields: Fields, request_id: str, before: list[Any] | None = None) -> Request:
+    """The request of a body's fields; `before` are the items of the conversation that it goes on with.
+    Raises APIError."""
+    check(fields)
+    told = translated({**fields, "input": [*(before or []), *items(fields["input"])]})
+    native = dict(fields)
+    if before is not None:
+        native = {**native, "input": [*before, *items(fields["input"])]}
+        del native["previous_response_id"]
+    elif fields.get("previous_response_id"):
+        told.cannot("previous_response_id")
+    return Request(
+        tuple(told.messages),
+        told.options,
+        str(fields["model"]),
+        request_id,
+        dialect=DIALECT,
+        native=native,
+        untold=told.untold,
+    )
+
+
+def items(given: str | list[Any]) -> list[Any]:
+    """The items of an input; a string is what a user says."""
+    return [{"type": "message", "role": "user", "content": given}] if isinstance(given, str) else given
+
+
+def translated(fields: Fields) -> Items:
+    """A body in chat's form. Raises APIError for what is malformed."""
+    told = Items()
+    if fields.get("instructions"):
+        told.messages.append({"role": "system", "content": fields["instructions"]})
+    for place, item in enumerate(fields["input"]):
+        told.add(item, f"input[{place}]")
+    told.options.update(without_nothing({key: value for key, value in fields.items() if key not in OURS}))
+    for name in UNTOLD:
+        if fields.get(name) is not None:
+            told.cannot(name)
+    _tools(fields, told)
+    _text(object_of(fields.get("text") or {}, "text"), told)
+    _counts(fields, told)
+    return told
+
+
+def _counts(fields: Fields, told: Items) -> None:
+    if fields.get("max_output_tokens") is not None:
+        told.options["max_completion_tokens"] = fields["max_output_tokens"]
+    effort = object_of(fields.get("reasoning") or {}, "reasoning").get("effort")
+    if effort is not None:
+        told.options["reasoning_effort"] = effort
+    if wants_logprobs(fields):
+        told.options["logprobs"] = True
+        if fields.get("top_logprobs") is not None:
+            told.options["top_logprobs"] = fields["top_logprobs"]
+
+
+def wants_logprobs(fields: Fields) -> bool:
+    """Whether the client asks how likely each token was."""
+    return bool(fields.get("top_logprobs")) or LOGPROBS in list_of(fields.get("include") or [], "include")
+
+
+def _text(text: Fields, told: Items) -> None:
+    if text.get("verbosity") is not None:
+        told.options["verbosity"] = text["verbosity"]
+    form = object_of(text.get("format") or {"type": "text"}, "text.format")
+    match form.get("type"):
+        case "text":
+            pass
+        case "json_object":
+            told.options["response_format"] = {"type": "json_object"}
+        case "json_schema":
+            names = ("name", "description", "schema", "strict")
+            schema = without_nothing({name: form.get(name) for name in names})
+            told.options["response_format"] = {"type": "json_schema", "json_schema": schema}
+        case _:
+            told.cannot("text.format")
+
+
+def _tools(fields: Fields, told: Items) -> None:
+    tools, functions = list_of(fields.get("tools") or [], "tools"), []
+    for place, value in enumerate(tools):
+        param = f"tools[{place}]"
+        tool = object_of(value, param)
+        match tool.get("type"):
+            case "function":
+                functions.append(_function(tool, None, param))
+            case "namespace":
+                inner = list_of(tool.get("tools"), f"{param}.tools")
+                functions += [_inner(each, tool, f"{param}.tools[{i}]", told) for i, each in enumerate(inner)]
+            case _:
+                told.cannot(f"{param}.type")
+    choice, functions = _choice(fields.get("tool_choice"), functions, told)
+    if functions:
+        told.options["tools"] = functions
+        if choice is not None:
+            told.options["tool_choice"] = choice
+
+
+def _inner(value: Any, namespace: Fields, param: str, told: Items) -> dict[str, Any]:
+    tool = object_of(value, param)
+    if tool.get("type", "function") != "function":
+        told.cannot(f"{param}.type")
+    return _function(tool, text_of(namespace, "name", param), param)
+
+
+def _function(tool: Fields, namespace: str | None, param: str) -> dict[str, Any]:
+    names = ("description", "parameters", "strict")
+    about = without_nothing({name: tool.get(name) for name in names})
+    return {"type": "function", "function": {"name": chat_name(namespace, text_of(tool, "name", param)), **about}}
+
+
+def _choice(choice: Any, functions: list[dict[str, Any]], told: Items) -> tuple[Any, list[dict[str, Any]]]:
+    """The choice in chat's form and the functions that it leaves: an offer of some is an offer without the others."""
+    if choice is None or isinstance(choice, str):
+        return choice, functions
+    match object_of(choice, "tool_choice"):
+        case {"type": "function", "name": str(name)}:
+            return {"type": "function", "function": {"name": chat_name(choice.get("namespace"), name)}}, functions
+        case {"type": "allowed_tools", "mode": str(mode), "tools": list(tools)}:
+            allowed = {chat_name(tool.get("namespace"), str(tool.get("name"))) for tool in tools}
+            return mode, [each for each in functions if each["function"]["name"] in allowed]
+    told.cannot("tool_choice")
+    return None, functions
+
+
+def namespaces(fields: Fields) -> dict[str, tuple[str, str]]:
+    """The namespace and the name of each function that has one, by its name in chat."""
+    spaces = [tool for tool in fields.get("tools") or [] if tool.get("type") == "namespace"]
+    return {
+        chat_name(space["name"], tool["name"]): (space["name"], tool["name"])
+        for space in spaces
+        for tool in space["tools"]
+    }

@@ -1,0 +1,102 @@
+"""The object of an answer in the dialect of /v1/responses: what was asked for, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from experts.card import Usage
+from gateway.parts import Part
+
+Fields = Mapping[str, Any]
+
+ECHOED: Mapping[str, Any] = {
+    "instructions": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "previous_response_id": None,
+    "prompt_cache_key": None,
+    "safety_identifier": None,
+    "temperature": 1.0,
+    "tool_choice": "auto",
+    "top_logprobs": 0,
+    "top_p": 1.0,
+    "truncation": "disabled",
+    "user": None,
+}
+"""What the request said, or what it means to say nothing."""
+
+FUNCTION = {"description": None, "parameters": None, "strict": None}
+SCHEMA = {"description": None, "strict": None}
+
+
+def echoed(fields: Fields) -> dict[str, Any]:
+    """The part of the object that repeats the request."""
+    told = {key: default if fields.get(key) is None else fields[key] for key, default in ECHOED.items()}
+    text = dict(fields.get("text") or {})
+    form = text.get("format") or {"type": "text"}
+    text["format"] = {**SCHEMA, **form} if form.get("type") == "json_schema" else form
+    tools = fields.get("tools") or []
+    return {
+        **told,
+        "background": bool(fields.get("background")),
+        "reasoning": {"effort": None, "summary": None, **(fields.get("reasoning") or {})},
+        "service_tier": "default",
+        "text": text,
+        "tools": [{**FUNCTION, **tool} if tool.get("type") == "function" else tool for tool in tools],
+    }
+
+
+def usage(tokens: Usage | None) -> dict[str, Any] | None:
+    """The usage object; `None` when nothing is known."""
+    if tokens is None:
+        return None
+    given, made = tokens.prompt_tokens or 0, tokens.completion_tokens or 0
+    return {
+        "input_tokens": given,
+        "input_tokens_details": {"cached_tokens": tokens.cached_tokens or 0, "cache_write_tokens": 0},
+        "output_tokens": made,
+        "output_tokens_details": {"reasoning_tokens": tokens.reasoning_tokens or 0},
+        "total_tokens": given + made,
+    }
+
+
+def item(part: Part, request_id: str, status: str, spaces: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """A part of the answer as an item of the output; `spaces` are the namespaces of functions by their chat names."""
+    name = f"{request_id}_{part.place}"
+    content = [] if status == "in_progress" else [content_of(part)]
+    match part.kind:
+        case "thought":
+            return {"id": f"rs_{name}", "type": "reasoning", "summary": [], "content": content, "status": status}
+        case "call":
+            space, function = spaces.get(part.name, (None, part.name))
+            about = {} if space is None else {"namespace": space}
+            call = {"call_id": part.id, "name": function, "arguments": part.text if content else "", **about}
+            return {"id": f"fc_{name}", "type": "function_call", "status": status, **call}
+    return {"id": f"msg_{name}", "type": "message", "role": "assistant", "status": status, "content": content}
+
+
+def content_of(part: Part, text: str | None = None) -> dict[str, Any]:
+    """The one content of a message or of a thought, with all of its text or with another."""
+    said = part.text if text is None else text
+    match part.kind:
+        case "thought":
+            return {"type": "reasoning_text", "text": said}
+        case "refusal":
+            return {"type": "refusal", "refusal": said}
+    logprobs = part.logprobs if text is None else []
+    return {"type": "output_text", "text": said, "annotations": [], "logprobs": logprobs}
+
+
+def ending(finish_reason: str | None) -> tuple[str, dict[str, str] | None]:
+    """The status of an answer that ended so, and why it is not complete."""
+    match finish_reason:
+        case "length":
+            return "incomplete", {"reason": "max_output_tokens"}
+        case "content_filter":
+            return "incomplete", {"reason": "content_filter"}
+    return "completed", None

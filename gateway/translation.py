@@ -1,0 +1,56 @@
+"""What every translation into chat's form shares: what it has said so far, and the first thing that it cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.chat import wrong
+from gateway.errors import APIError
+
+
+class Translation:
+    """Messages and options in chat's form. What chat cannot say is left out, and the first of it is named."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.options: dict[str, Any] = {}
+        self.untold = ""
+
+    def cannot(self, param: str) -> None:
+        """Notes the place of what chat cannot say."""
+        self.untold = self.untold or param
+
+
+def text_of(item: Mapping[str, Any], name: str, param: str) -> str:
+    """A field that must be a string. Raises APIError."""
+    value = item.get(name)
+    if not isinstance(value, str):
+        raise APIError(wrong(value), f"{param}.{name} must be a string.", f"{param}.{name}")
+    return value
+
+
+def object_of(value: Any, param: str) -> dict[str, Any]:
+    """A value that must be an object. Raises APIError."""
+    if not isinstance(value, dict):
+        raise APIError(wrong(value), f"{param} must be an object.", param)
+    return value
+
+
+def list_of(value: Any, param: str) -> list[Any]:
+    """A value that must be a list. Raises APIError."""
+    if not isinstance(value, list):
+        raise APIError(wrong(value), f"{param} must be a list.", param)
+    return value
+
+
+def without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that say something: clients write null for what they leave open."""
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Parts of a message's content; one text alone is a string, which every chat template knows."""
+    if len(parts) == 1 and parts[0]["type"] == "text":
+        return str(parts[0]["text"])
+    return parts
