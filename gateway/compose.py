@@ -14,7 +14,9 @@ from gateway.books import Books
 from gateway.config import Builder, Config
 from gateway.encoder import CHARACTERS, EncoderClient
 from gateway.handlers import Door
+from gateway.idempotency import Idempotency
 from gateway.purse import limit_of
+from gateway.replays import Replays
 from gateway.school import School
 from policies.ledger import Ledger
 from routers.base import Encoder, Router
@@ -132,4 +134,12 @@ def key_path(config: Config) -> Path:
 
 def door(config: Config) -> Door:
     """The door with everything behind it."""
-    return Door(school(config), keys(config), names_expert=config.server.answer_model == "expert")
+    return Door(
+        school(config), keys(config), names_expert=config.server.answer_model == "expert", once=idempotency(config)
+    )
+
+
+def idempotency(config: Config) -> Idempotency | None:
+    """Keeps answers for a replay, if the operator allows."""
+    hours = config.server.idempotency_hours
+    return Idempotency(Replays(Path(config.state.folder) / "replays.sqlite", hours)) if hours else None

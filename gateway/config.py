@@ -29,8 +29,13 @@ class Server:
     and takes a changed file on SIGHUP, without a failed request."""
     continue_answers: bool = True
     """Whether another expert may go on with a streamed answer that breaks off; the answer says so."""
+    drain_seconds: float = 0.0
+    """After a signal to end, how long new connections are still taken while `/readyz` says 503: for load balancers."""
     encoder_seconds: float = 0.25
     """How long a request may wait for its prompt's vector; then it is routed without one, and its decision says so."""
+
+    idempotency_hours: float = 24.0
+    """How long answers to requests with an Idempotency-Key are kept for a replay; 0 ignores the header."""
 
     def __post_init__(self) -> None:
         if self.answer_model not in ("expert", "requested"):
@@ -39,6 +44,8 @@ class Server:
             raise SetupError("server.port: give a number from 0 to 65535")
         if not 0 <= self.workers <= 256:
             raise SetupError("server.workers: give a number from 0 to 256, best the number of cores")
+        if not 0 <= self.drain_seconds <= 600:
+            raise SetupError("server.drain_seconds: give seconds from 0 to 600")
         if not 0 < self.encoder_seconds <= 60:
             raise SetupError("server.encoder_seconds: give seconds above 0, at most 60")
 

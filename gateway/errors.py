@@ -45,6 +45,11 @@ ERRORS: dict[str, Row] = {
     "uri_too_long": Row(414, IRE, "The address is too long."),
     "unsupported_media_type": Row(415, IRE, "Send JSON, not compressed."),
     "no_eligible_expert": Row(400, IRE, "No expert can take this request (context, tools or modalities)."),
+    "idempotency_key_in_use": Row(409, IRE, "The request with this Idempotency-Key is still running.", retry=True),
+    "idempotency_key_interrupted": Row(
+        409, IRE, "The first request with this Idempotency-Key was cut off by a crash; to ask again, use another key."
+    ),
+    "idempotency_key_reuse": Row(422, IRE, "This Idempotency-Key was used for another request."),
     "headers_too_large": Row(431, IRE, "The headers are too large or too many."),
     "budget_exceeded": Row(429, "insufficient_quota", "The budget does not allow this request."),
     "internal_error": Row(500, "server_error", "The server failed on this request; it has been noted.", retry=True),

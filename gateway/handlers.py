@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from experts.base import Request
 from experts.card import dollars
 from experts.catalog import Demand, eligible
-from gateway import chat, errors, hot, passing
+from gateway import chat, embeddings, errors, hot, passing
 from gateway.auth import Keys
 from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
+from gateway.idempotency import Idempotency, Recorder
 from gateway.life import Life
 from gateway.metrics import Metrics
+from gateway.replays import HEADER as IDEMPOTENCY_KEY
 from gateway.run import Result, run, send
 from gateway.school import School
 from gateway.sink import JSON
@@ -36,6 +40,18 @@ class Door:
     """Whether `model` in an answer is the expert's name; else it is the model that was requested."""
     started: int = field(default_factory=lambda: int(time.time()))
     ready: bool = False
+    once: Idempotency | None = None
+    """Keeps the answers of clients that name their requests; `None`: the operator wants none kept."""
+    leaving: bool = False
+    """Whether the gateway drains: every answer says that its connection ends."""
+    everyone: Callable[[], Awaitable[Metrics]] | None = None
+    """What all workers have counted together, if there are several."""
+
+    async def stop(self) -> None:
+        """Ends what runs without a client, then the school."""
+        if self.once is not None:
+            await self.once.close()
+        await self.school.stop()
 
     @property
     def metrics(self) -> Metrics:
@@ -53,13 +69,17 @@ class Door:
             ("GET", "/healthz"): self.healthz,
             ("GET", "/readyz"): self.readyz,
             ("GET", "/metrics"): self.show_metrics,
+            **embeddings.handlers(self),
             **passing.handlers(self),
         }
 
     async def guarded(self, handler: Handler, call: HTTPCall, reply: Reply) -> None:
         """Runs a handler; the one place where every exception becomes an error body."""
         try:
-            await handler(call, reply)
+            if self.once is not None and IDEMPOTENCY_KEY in call.headers and not isinstance(reply, Recorder):
+                await self.once.run(partial(self.guarded, handler), call, reply, self.keys.name(call.headers))
+            else:
+                await handler(call, reply)
         except APIError as error:
             await send_error(reply, error)
         except Exception as error:  # noqa: BLE001 the marked boundary: a bug, a store or an expert that failed
@@ -73,7 +93,7 @@ class Door:
 
     def now(self, turn: Turn) -> bool:
         """Answers a turn in callbacks, if its route and its request allow that; else a handler must."""
-        if turn.route != "/v1/chat/completions":
+        if turn.route != "/v1/chat/completions" or IDEMPOTENCY_KEY in turn.call.headers:
             return False
         try:
             life = self.life(turn.call)
@@ -203,7 +223,8 @@ class Door:
     async def show_metrics(self, call: HTTPCall, reply: Reply) -> None:
         """GET /metrics: Prometheus' text format."""
         self.keys.name(call.headers)
-        body = self.metrics.text()
+        metrics = self.metrics if self.everyone is None else await self.everyone()
+        body = metrics.text()
         headers = [(b"content-type", b"text/plain; version=0.0.4"), (b"content-length", str(len(body)).encode())]
         await reply.start(200, headers)
         await reply.write(body)

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import signal
 import socket
 import sys
 import time
@@ -15,25 +14,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 import uvloop
 from rich.console import Console
 
 from experts.base import SetupError
 from gateway import compose, config
-from gateway.app import App
 from gateway.config import Config
 from gateway.encoder import EncoderClient, EncoderProcess
 from gateway.fit import config_argument
 from gateway.handlers import Door
-from gateway.protocol import Connection
+from gateway.server import Server
 
 HELP = "start the experts and the gateway"
 EXAMPLE = "lyceum serve --config lyceum.toml --port 8000"
 GARBAGE = (20_000, 20, 20)
 """How many new objects start a search for garbage: requests leave hardly any cycles."""
-GRACE_SECONDS = 30
-"""How long answers under way may take to finish after a signal; a second signal ends them."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +85,7 @@ async def serve(settings: Config, listener: socket.socket) -> None:
         starting.cancel()
         await asyncio.wait((serving, starting))
         await asyncio.gather(*(part.stop() for part in parts.values() if hasattr(part, "stop")))
-        await door.school.stop()
+        await door.stop()
 
 
 def once_a_host(settings: Config, door: Door) -> dict[str, Any]:
@@ -129,43 +124,3 @@ def hello(settings: Config, url: str) -> str:
         f"completions.create(model='auto', messages=[dict(role='user', content='Factor x^2-5x+6')]))\"\n"
         f'  {command} ask "All cats are animals. Tom is a cat. Is Tom an animal?"'
     )
-
-
-class Server(uvicorn.Server):
-    """uvicorn, whose signals end in our own order: answers first, then experts, then the ledger."""
-
-    def __init__(self, settings: Config, door: Door) -> None:
-        app = App(door, int(settings.server.body_mb * 1024 * 1024))
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=Connection,
-                loop="uvloop",
-                ws="none",
-                lifespan="off",
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                log_level="warning",
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-        )
-        self.door = door
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals set flags here and are not raised again afterwards, as uvicorn would."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.leave)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-    def leave(self) -> None:
-        """The first signal drains, the second does not wait."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
-        self.door.ready = False

@@ -22,8 +22,8 @@ from gateway.books import Books
 from gateway.config import Config, Server
 from gateway.handlers import Door
 from gateway.school import School
-from gateway.serve import Server as HTTPServer
 from gateway.serve import listening
+from gateway.server import Server as HTTPServer
 from policies.base import Policy
 from policies.ledger import Ledger
 from policies.pick import Utility
@@ -101,7 +101,7 @@ async def serving(door: Door, **server: Any) -> AsyncIterator[Served]:
                 await (client.close() if isinstance(client, openai.AsyncOpenAI) else client.aclose())
             http.should_exit = True
             await task
-            await door.school.stop()
+            await door.stop()
 
 
 @pytest.fixture
