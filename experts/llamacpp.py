@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,8 @@ class LlamaCppExpert:
     start_seconds: float = 120.0
     address: Address | None = field(default=None, init=False)
     """Where its server answers now."""
+    moved: Callable[[Address | None], None] = field(default=lambda _: None, init=False)
+    """Hears every new address: other processes may `attend` to the same server."""
     _child: Child | None = field(default=None, init=False)
     _client: OpenAIHTTP | None = field(default=None, init=False)
     _meter: CpuMeter = field(default_factory=CpuMeter, init=False)
@@ -91,6 +93,7 @@ class LlamaCppExpert:
         if address is not None:
             self._client = OpenAIHTTP(self.name, self.card, url=address.url, key=address.key, limits=PATIENT)
             self._meter.follow(partial(process_seconds, address.pid))
+        self.moved(address)
 
     def continuation(self, request: Request, said: str) -> Request | None:
         """The request for the rest of an answer that broke off after `said`."""

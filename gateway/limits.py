@@ -22,6 +22,8 @@ WRITE_SECONDS = 60.0
 IDLE_SECONDS = 75.0
 LINGER_SECONDS = 2.0
 """How long what a refused client still sends is thrown away, so that it can read why."""
+PARTING_SECONDS = 1.0
+"""How long a connection that is idle when the gateway leaves stays open for a request that is already on its way."""
 CONNECTIONS = 20_000
 TICK = 0.5
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -30,6 +31,15 @@ class Counter(defaultdict[tuple[str, ...], int]):
         for labels, value in self.items():
             family.add_metric(labels, value)
         yield family
+
+    def state(self) -> list[Any]:
+        """As JSON, for another process."""
+        return [[labels, value] for labels, value in self.items()]
+
+    def add(self, state: list[Any]) -> None:
+        """What another process counted, on top."""
+        for labels, value in state:
+            self[tuple(labels)] += value
 
 
 class Histogram:
@@ -58,6 +68,17 @@ class Histogram:
             family.add_metric([label], list(zip(bounds, totals, strict=True)), self.sums[label])
         yield family
 
+    def state(self) -> list[Any]:
+        """As JSON, for another process."""
+        return [[label, counts, self.sums[label]] for label, counts in self.counts.items()]
+
+    def add(self, state: list[Any]) -> None:
+        """What another process observed, on top."""
+        for label, counts, total in state:
+            mine = self.counts.get(label, [0] * len(counts))
+            self.counts[label] = [one + other for one, other in zip(mine, counts, strict=True)]
+            self.sums[label] = self.sums.get(label, 0.0) + total
+
 
 class Metrics:
     """Everything that is counted."""
@@ -76,6 +97,15 @@ class Metrics:
         """What Prometheus' registry asks for."""
         for metric in self.every:
             yield from metric.families()
+
+    def state(self) -> dict[str, list[Any]]:
+        """All figures as JSON, for another process."""
+        return {metric.name: metric.state() for metric in self.every}
+
+    def add(self, state: Mapping[str, list[Any]]) -> None:
+        """Another process's figures, on top."""
+        for metric in self.every:
+            metric.add(state.get(metric.name, []))
 
     def text(self) -> bytes:
         """The page for Prometheus."""

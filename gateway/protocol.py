@@ -17,7 +17,7 @@ from gateway.app import App, find, request_id
 from gateway.errors import APIError
 from gateway.handlers import Door
 from gateway.http import Handler, HTTPCall
-from gateway.limits import HEAD_BYTES, HEAD_LINES, PIPELINE, URL_BYTES, Sweeper
+from gateway.limits import HEAD_BYTES, HEAD_LINES, PARTING_SECONDS, PIPELINE, URL_BYTES, Sweeper
 from gateway.turn import Turn
 
 REFUSED = APIError("bad_request")
@@ -85,9 +85,17 @@ class Connection(asyncio.Protocol):
             self.writable.set_result(None)
 
     def shutdown(self) -> None:
-        """Drains: an answer under way is the last one."""
-        self.closing = True
-        if self.turn is None:
+        """Drains: the next head says that it is the last one; what is idle has a moment for a request on its way."""
+        self.door.leaving = True
+        if self.turn is not None and not self.turn.started:
+            self.closing = True
+        self.loop.call_later(PARTING_SECONDS, self.part)
+
+    def part(self) -> None:
+        """Ends when nothing is under way, else with it."""
+        if self.turn is not None:
+            self.closing = True
+        elif not self.url:
             self.transport.close()
 
     # what the parser tells
@@ -152,7 +160,7 @@ class Connection(asyncio.Protocol):
         method = self.parser.get_method().decode("latin-1")
         call = HTTPCall(method, self.path, self.headers, body, request_id(), self.query)
         old = self.parser.get_http_version() == "1.0"
-        if old or self.parser.should_upgrade() or not self.parser.should_keep_alive():
+        if old or self.door.leaving or self.parser.should_upgrade() or not self.parser.should_keep_alive():
             self.closing = True
         self.url = b""
         turn = Turn(self, call, self.route, old)
@@ -196,6 +204,8 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         else:
             self.due = self.sweeper.idle()
+            if self.door.leaving:
+                self.loop.call_later(PARTING_SECONDS, self.part)
 
     def send(self, data: bytes) -> None:
         self.transport.write(data)

@@ -1,0 +1,77 @@
+"""The HTTP server of one process: uvicorn with our own protocol, which drains in our own order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from gateway.app import App
+from gateway.config import Config
+from gateway.handlers import Door
+from gateway.protocol import Connection
+
+GRACE_SECONDS = 30
+"""How long answers under way may take to finish after a signal; a second signal ends them."""
+ROWS_SECONDS = 5
+"""How long what was cut off may take to write its rows."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, whose signals end in our own order: answers first, then experts, then the ledger."""
+
+    def __init__(self, settings: Config, door: Door) -> None:
+        app = App(door, int(settings.server.body_mb * 1024 * 1024))
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=Connection,
+                loop="uvloop",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                log_level="warning",
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        self.door = door
+        self.drain_seconds = settings.server.drain_seconds
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals set flags here and are not raised again afterwards, as uvicorn would."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.leave)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def leave(self) -> None:
+        """The first signal drains, the second does not wait."""
+        if self.door.leaving:
+            self.force_exit = self.should_exit = True
+            return
+        self.door.ready, self.door.leaving = False, True
+        asyncio.get_running_loop().call_later(self.drain_seconds, self.close)
+
+    def close(self) -> None:
+        """Takes no new connection; ends when those that are open have ended."""
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cuts off what is not over after the grace, so that its rows are written too."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=ROWS_SECONDS)
