@@ -46,6 +46,9 @@ def count(value: Any) -> int | None:
 class Progress:
     """How far one answer has come."""
 
+    over = False
+    """Whether an event said that nothing follows; in chat that is no event's to say."""
+
     def __init__(self, price: Price) -> None:
         self._price = price
         self._open: set[int] = set()

@@ -12,18 +12,22 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from experts import sse
+from experts import native, sse
+from experts.base import CHAT as CHAT_DIALECT
 from experts.base import Chunk, ExpertError, Request, SetupError, Unavailable
 from experts.card import Card
 from experts.continuation import Manner, prefilled
 from experts.http1 import Client
 from experts.http1_exchange import Deadlines, Exchange, HTTPError, Sink
 from experts.http1_response import Response
+from experts.messages_answer import MessagesReading
 from experts.openai_answer import Progress, first_choice, parse_usage
 from experts.openai_errors import broken, of_payload, of_status, of_transport
+from experts.responses_answer import ResponsesReading
 
 JSON, EVENTS = b"application/json", b"text/event-stream"
 ERROR_BYTES = 1024 * 1024
+READINGS: Mapping[str, type[native.Reading]] = {"responses": ResponsesReading, "messages": MessagesReading}
 CHAT = "/chat/completions"
 SECONDS_TO_END = 1.0
 """How long the rest of an answer may take after `[DONE]` for its connection to be used again."""
@@ -60,7 +64,8 @@ class OpenAIHTTP:
     variable that holds the key; `key` is for servers that we start ourselves. `headers` are sent along; those of
     the client never are. `paths` are the endpoints that the server has besides: `paths = ["/embeddings", "/audio"]`.
     `continues` says how the server goes on with an answer that another expert began: `prefill` (llama.cpp and
-    others), `sglang`, `vllm`.
+    others), `sglang`, `vllm`. A server that has /responses or /messages too is asked there by clients that speak so:
+    `dialects = ["chat", "responses"]`.
     """
 
     name: str
@@ -80,7 +85,9 @@ class OpenAIHTTP:
     _deadlines: Deadlines = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a bad URL."""
+        """Raises ValueError for a bad URL or an unknown dialect."""
+        if unknown := self.card.dialects - native.PATHS.keys():
+            raise ValueError(f"dialects: there is no {sorted(unknown)[0]!r}; known: {', '.join(native.PATHS)}")
         parts = urlsplit(self.url)
         origin = f"{parts.scheme}://{parts.netloc}"
         self._client = Client(origin, connections=self.limits.connections, waiting=self.limits.waiting)
@@ -99,8 +106,9 @@ class OpenAIHTTP:
     async def stop(self) -> None:
         await self._client.aclose()
 
-    def _make_head(self) -> bytes:
-        return self._client.head("POST", self._path, self._headers())
+    def _make_head(self, spoken: str = CHAT_DIALECT) -> bytes:
+        path = self._path.removesuffix(CHAT) + native.PATHS[spoken]
+        return self._client.head("POST", path, native.headers(spoken, self._headers()))
 
     def _headers(self) -> dict[str, str]:
         """Raises SetupError if the key is not set."""
@@ -115,9 +123,10 @@ class OpenAIHTTP:
         return headers
 
     async def stream(self, request: Request) -> AsyncIterator[Chunk]:
-        progress = Progress(self.card.price)
+        spoken = native.dialect(request, self.card.dialects)
+        progress = self.progress() if spoken == CHAT_DIALECT else READINGS[spoken](self.card.price)
         try:
-            async with self._ask(request) as response:
+            async with self._ask(request, spoken) as response:
                 if response.status != 200:
                     raise of_status(response.status, response.headers, await response.read(ERROR_BYTES), time.time())
                 answer = self._events(response, progress) if request.stream else self._whole(response, progress)
@@ -132,8 +141,9 @@ class OpenAIHTTP:
         if progress.begun and (rest := progress.rest()):
             yield rest
 
-    def _ask(self, request: Request) -> Response:
-        return Response(self._client, self._ready_head(), orjson.dumps(self._body(request)), self._until(request))
+    def _ask(self, request: Request, spoken: str) -> Response:
+        asked = self._body(request) if spoken == CHAT_DIALECT else native.body(request, self.served)
+        return Response(self._client, self._ready_head(spoken), orjson.dumps(asked), self._until(request))
 
     def _until(self, request: Request) -> Deadlines:
         return self._deadlines if request.deadline is None else self.limits.deadlines(request.deadline)
@@ -165,13 +175,16 @@ class OpenAIHTTP:
         """How far an answer has come, at the beginning."""
         return Progress(self.card.price)
 
-    def _ready_head(self) -> bytes:
-        if not self._head:
-            try:
-                self._head = self._make_head()
-            except SetupError as error:
-                raise Unavailable("our key for the expert is not set") from error
-        return self._head
+    def _ready_head(self, spoken: str = CHAT_DIALECT) -> bytes:
+        if self._head and spoken == CHAT_DIALECT:
+            return self._head
+        try:
+            head = self._make_head(spoken)
+        except SetupError as error:
+            raise Unavailable("our key for the expert is not set") from error
+        if spoken == CHAT_DIALECT:
+            self._head = head
+        return head
 
     def _body(self, request: Request) -> dict[str, Any]:
         """The body for the server: what the client sent, with our model, and usage asked for."""
@@ -199,6 +212,9 @@ class OpenAIHTTP:
                     progress.end()
                     return
                 yield piece(event, progress)
+                if progress.over:
+                    response.let_end(SECONDS_TO_END)
+                    return
         progress.end()
 
 
@@ -207,6 +223,8 @@ def whole(body: bytes, progress: Progress) -> Chunk:
     payload = _parsed(body)
     if error := of_payload(payload):
         raise error
+    if isinstance(progress, native.Reading):
+        return progress.answer(payload, body)
     choice = first_choice(payload)
     message = choice.get("message") if choice else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
