@@ -73,7 +73,7 @@ def read(path: Path, since: float = 0.0) -> Traffic:
     if not path.exists():
         return traffic
     with closing(reader(path)) as connection:
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
         if not {"decisions", "outcomes"} <= tables:
             return traffic
         for row in connection.execute("SELECT * FROM decisions WHERE time >= ? ORDER BY row", (since,)):
@@ -119,7 +119,7 @@ def _costs(estimates: str) -> Iterator[tuple[str, int]]:
     from policies.rows import ESTIMATE
 
     place = ESTIMATE.index("cost")
-    for name, values in orjson.loads(estimates).items():
+    for name, *values in orjson.loads(estimates).values():
         yield name, int(values[place])
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from experts.base import Outcome
+from experts.base import Outcome, Request, SetupError
 from gateway.metrics import Metrics
-from gateway.purse import Purse
-from policies.base import Ask, Decision, State
+from gateway.money import Money, settle
+from policies.base import Decision, State
+from policies.batches import StoreUnavailable
+from policies.groups import Group
 from policies.ledger import Ledger, LedgerUnavailable
 from policies.rows import DecisionRow, OutcomeRow
 
@@ -26,32 +28,39 @@ LEFT = 499
 class Books:
     """The one writer of the ledger in this process."""
 
-    def __init__(self, ledger: Ledger, limit: int | None = None, clock: Callable[[], float] = time.time) -> None:
-        """`limit` is in nano-dollars; `clock` tells Unix seconds."""
+    def __init__(self, ledger: Ledger, money: Money | None = None, clock: Callable[[], float] = time.time) -> None:
+        """Without `money` nothing is limited; `clock` tells Unix seconds."""
         self.ledger, self.metrics, self.clock = ledger, Metrics(), clock
-        self.purse = Purse(limit, ledger.spend, clock)
+        self.money = money or Money(None)
 
-    def allowance(self) -> int | None:
-        """What may still be spent, in nano-dollars; `None` is no limit."""
-        return self.purse.allowance()
+    async def start(self) -> None:
+        """Raises SetupError if there are budgets or rates and their store does not answer."""
+        try:
+            await self.money.start()
+        except StoreUnavailable as error:
+            mend = "start the store, or take the budgets and rates out of the configuration"
+            raise SetupError(f"accounts: {error}; {mend}") from error
 
-    def decided(self, life: Life, state: State, decision: Decision) -> asyncio.Future[None]:
+    def allowance(self, key: str, request: Request) -> int | None:
+        """What a key's request may still spend, in nano-dollars; `None` is no limit."""
+        return self.money.allowance(key, request)
+
+    def decided(self, life: Life, state: State, decision: Decision) -> Group:
         """Queues a decision's row; it becomes durable while the experts work. Raises LedgerUnavailable at once
         if the ledger cannot be written, so that nothing is asked that would not be recorded."""
         if not self.ledger.available:
             raise LedgerUnavailable("the ledger cannot be written")
-        if isinstance(decision, Ask):
-            life.held |= self.purse.hold(decision, state.estimates)
         row = DecisionRow.of(state, decision, life.step, time=self.clock(), key=life.key, policy=life.policy_name)
         return self.ledger.write(row)
 
-    def settled(self, tally: Tally, outcome: Outcome, kind: str) -> asyncio.Future[None]:
-        """Queues an outcome's row; the future ends when it is durable."""
+    def settled(self, tally: Tally, outcome: Outcome, kind: str) -> Group:
+        """Queues an outcome's row; its group ends when it is durable."""
         status = LEFT if kind == "client_left" else None
         row = OutcomeRow.of(tally.life.request.id, tally.life.step, outcome, self.clock(), status)
         if status == LEFT:
             row = replace(row, reason=kind)
-        self.purse.settle(tally.life.held.pop(outcome.expert, 0), outcome.cost)
+        if tally.promise is not None:
+            settle(tally, tally.promise, outcome)
         self.count(outcome, kind)
         return self.ledger.write(row)
 
@@ -76,5 +85,6 @@ class Books:
         return story if mine else None
 
     async def close(self) -> None:
-        """Writes what is queued."""
+        """Settles and writes what is queued."""
+        await self.money.close()
         await self.ledger.close()

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from experts.base import BrokenOff, Chunk, Expert, ExpertError, Outcome, Request
 from gateway.life import Life, Tally
+from policies.groups import Group
 
 
 class Call:
@@ -14,12 +15,19 @@ class Call:
 
     def __init__(self, life: Life, expert: Expert, request: Request) -> None:
         self.tally = Tally(life, expert)
-        self.source = expert.stream(request)
+        self.source = expert.stream(self.tally.promised(request))
+
+    async def admit(self) -> None:
+        """Waits for the reservation of what it may cost. Raises ExpertError, APIError."""
+        if (pending := self.tally.reserve()) is not None:
+            await asyncio.wait((pending,))
+            self.tally.admit()
 
     async def head(self) -> list[Chunk]:
         """The chunks up to the first that says something."""
         chunks: list[Chunk] = []
         try:
+            await self.admit()
             async for chunk in self.source:
                 self.tally.note(chunk)
                 chunks.append(chunk)
@@ -33,6 +41,8 @@ class Call:
     async def rest(self, head: list[Chunk]) -> AsyncGenerator[Chunk]:
         """The chunks already read, then the others; settles at the end, also when the reader goes away."""
         try:
+            if not head:
+                await self.admit()
             for chunk in head:
                 yield chunk
             async for chunk in self.source:
@@ -69,7 +79,7 @@ def says_something(chunk: Chunk) -> bool:
     return bool(chunk.finish_reason) or any(value for key, value in chunk.delta.items() if key != "role")
 
 
-async def durable(row: asyncio.Future[None] | None) -> None:
+async def durable(row: Group | None) -> None:
     """Waits until a row is in the ledger. Raises LedgerUnavailable."""
     if row is not None:
         await row

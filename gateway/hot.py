@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from asyncio import Future
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from experts.base import ExpertError
+from experts.base import ExpertError, Request
 from experts.http1_exchange import Headers
 from experts.openai_http import OpenAIHTTP
 from gateway import errors
 from gateway.chat import Events
+from gateway.errors import APIError
 from gateway.http import HTTPCall, Reply
 from gateway.life import Life
 from gateway.resume import resumed
@@ -17,6 +19,7 @@ from gateway.run import send
 from gateway.sink import JSON, Call, Plain, Stream
 from gateway.turn import Turn
 from policies.base import Accept, Ask
+from policies.groups import Group
 
 HandOver = Callable[[Life, Ask | Accept, Turn], None]
 """Goes on with a life in coroutines, from a decision that callbacks cannot carry out."""
@@ -41,12 +44,28 @@ class Hot:
             if not (isinstance(decision, Ask) and decision.last and isinstance(expert, OpenAIHTTP)):
                 self.hand_over(self.life, decision, self.turn)
                 return
-            self.call = (Stream if self.life.request.stream else Plain)(self, expert)
+            call = self.call = (Stream if self.life.request.stream else Plain)(self, expert)
+            request = call.tally.promised(self.life.request)
+            if (pending := call.tally.reserve()) is not None:
+                pending.add_done_callback(partial(self.granted, call, request))
+                return
             try:
-                self.call.exchange = expert.send(self.life.request, self.call)
+                call.exchange = expert.send(request, call)
                 return
             except ExpertError as error:
-                self.call.fail(error)
+                call.fail(error)
+
+    def granted(self, call: Call, request: Request, _: Any) -> None:
+        """The accounts have answered: asks the expert, or the policy for another."""
+        if self.gone:
+            return
+        try:
+            call.tally.admit()
+            call.exchange = call.expert.send(request, call)
+        except ExpertError as error:
+            call.failed(error)
+        except APIError as error:
+            self.refuse(error)
 
     def again(self) -> None:
         """An expert failed before the client was sent anything: the policy is asked for another."""
@@ -83,16 +102,16 @@ class Hot:
         """The headers that explain the answer."""
         return [(b"x-lyceum-expert", expert.encode()), (b"x-lyceum-decision", self.life.request.id.encode())]
 
-    def when_durable(self, rows: list[Future[None] | None], then: Callable[[], None]) -> None:
+    def when_durable(self, rows: list[Group | None], then: Callable[[], None]) -> None:
         """Calls `then` once the rows are in the ledger; if they cannot be, the client is told, if it is still there."""
         if self.gone:
             return
-        waiting = [row for row in rows if row is not None and not row.done()]
-        if waiting:
-            waiting[0].add_done_callback(lambda _: self.when_durable(rows, then))
-            return
-        failed = next((error for row in rows if row is not None and (error := row.exception())), None)
-        if isinstance(failed, Exception):
-            self.refuse(failed)
-        else:
+        for row in rows:
+            if row is not None and not row.done:
+                row.waiting.append(partial(self.when_durable, rows, then))
+                return
+        failed = next((row.error for row in rows if row is not None and row.error is not None), None)
+        if failed is None:
             then()
+        else:
+            self.refuse(failed)

@@ -5,7 +5,8 @@ Drivers act: `run` in coroutines for every expert, `hot` in callbacks for those 
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import Future
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -14,8 +15,11 @@ from experts.base import Answer, Chunk, Expert, ExpertError, Failure, Outcome, R
 from experts.card import Usage
 from experts.catalog import CHARACTERS_PER_TOKEN, Catalog, Demand, eligible
 from gateway.errors import refusal
+from gateway.money import Promise, unavailable
 from gateway.school import School
 from policies.base import Accept, Ask, Policy, Refuse, State
+from policies.batches import StoreUnavailable
+from policies.groups import Group
 from policies.pick import instead
 from policies.resume import Resume
 
@@ -35,14 +39,12 @@ class Life(Struct, eq=False):
     demand: Demand = NOTHING
     catalog: Catalog = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
-    held: dict[str, int] = field(default_factory=dict)
-    """Nano-dollars set aside for each expert that is being asked."""
     step: int = -1
     total: int = 0
     """Nano-dollars of every outcome so far."""
     usage: Usage | None = None
     """Of the last answer, counted by us where the expert told nothing."""
-    recorded: asyncio.Future[None] | None = None
+    recorded: Group | None = None
     """Ends when the last decision is durable."""
 
     def begin(self) -> None:
@@ -65,7 +67,8 @@ class Life(Struct, eq=False):
     def decide(self, policy: Policy, catalog: Catalog, outcomes: tuple[Outcome, ...]) -> Ask | Accept:
         """A decision, its row queued."""
         estimates = self.school.estimates(self.request, self.demand, catalog, outcomes)
-        state = State(self.request, estimates, outcomes, self.school.books.allowance(), self.school.draw())
+        allowance = self.school.books.allowance(self.key, self.request)
+        state = State(self.request, estimates, outcomes, allowance, self.school.draw())
         decision = policy.decide(state)
         if self.school.blind(self.request):
             decision = replace(decision, why=f"{decision.why}; its vector would have come too late".lstrip("; "))
@@ -96,6 +99,7 @@ class Tally:
         "last",
         "life",
         "plain",
+        "promise",
         "said",
         "settled",
         "started",
@@ -115,6 +119,29 @@ class Tally:
         self.cost: int | None = None
         self.finish_reason: str | None = None
         self.settled = False
+        self.promise: Promise | None = None
+
+    def promised(self, request: Request) -> Request:
+        """The request as the expert is to be asked, capped by what is to be reserved for it."""
+        life, expert = self.life, self.expert
+        self.promise = life.school.books.money.promise(life.key, expert.name, expert.card, request)
+        return request if self.promise is None else self.promise.capped(request, life.school.clock())
+
+    def reserve(self) -> Future[Any] | None:
+        """Asks for the reservation; what must be waited for before `admit`, if anything."""
+        life = self.life
+        name = f"{life.request.id}.{life.step}.{self.expert.name}"
+        return None if self.promise is None else self.promise.reserve(name)
+
+    def admit(self) -> None:
+        """Takes the reservation. Raises ExpertError if a limit refuses it, and APIError if nobody can tell."""
+        try:
+            if self.promise is not None:
+                self.promise.granted()
+        except StoreUnavailable as error:
+            known = unavailable()
+            self.settle(Failure(self.expert.name, known.code, True, 0, self.timing()), known.code)
+            raise known from error
 
     def note(self, chunk: Chunk) -> None:
         """Remembers what a chunk says for the ledger."""
@@ -167,8 +194,8 @@ class Tally:
             cost, usage = answer.cost, answer.usage
         return Failure(self.expert.name, error.reason, error.retryable, cost, self.timing(), error, usage)
 
-    def settle(self, outcome: Outcome, kind: str) -> asyncio.Future[None] | None:
-        """Queues the outcome's row, the first time; the future ends when it is durable."""
+    def settle(self, outcome: Outcome, kind: str) -> Group | None:
+        """Queues the outcome's row, the first time; its group ends when it is durable."""
         if self.settled:
             return None
         self.settled = True
@@ -178,4 +205,6 @@ class Tally:
 
     def left(self) -> None:
         """The client went away: what was said so far is written down, and nobody waits for it."""
-        self.settle(replace(self.answer(), finish_reason=None), "client_left")
+        answer = replace(self.answer(), finish_reason=None)
+        asked = self.promise is None or self.promise.pending is None
+        self.settle(answer if asked else replace(answer, cost=0), "client_left")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from asyncio import Future
 from typing import TYPE_CHECKING
 
 from experts import sse
@@ -16,6 +15,7 @@ from gateway import chat
 from gateway.call import says_something
 from gateway.chat import money
 from gateway.life import Tally
+from policies.groups import Group
 
 if TYPE_CHECKING:
     from gateway.hot import Hot
@@ -83,7 +83,7 @@ class Call:
             self.exchange.cancel()
         self.failed(error)
 
-    def fail(self, error: ExpertError) -> Future[None] | None:
+    def fail(self, error: ExpertError) -> Group | None:
         """Notes a failure."""
         failure = self.tally.failure(error)
         self.hot.life.outcomes += (failure,)

@@ -1,12 +1,12 @@
-"""The rows of the ledger: what was decided, what it brought; each is one line of values with a checksum."""
+"""The rows of the ledger: what was decided, and what it brought; each is stored as one line of values."""
 
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import msgspec
 import orjson
 from msgspec import Struct, field
 
@@ -15,10 +15,12 @@ from experts.card import Usage
 from policies.base import Accept, Ask, Decision, State
 from routers.base import Estimate
 
-Value = str | int | float | None
+UNKNOWN = Usage()
+END = 8192
+"""Characters of a long prompt's beginning and end that its fingerprint looks at."""
 
 
-class DecisionRow(Struct, frozen=True):
+class DecisionRow(Struct, frozen=True, array_like=True, tag="decision"):
     """One decision of a policy; a request has one for each `step`. Never holds the prompt, only its hash."""
 
     TABLE: ClassVar[str] = "decisions"
@@ -48,29 +50,29 @@ class DecisionRow(Struct, frozen=True):
     @classmethod
     def of(cls, state: State, decision: Decision, step: int, **about: Any) -> DecisionRow:
         """The row of a decision. `about`: time, key, policy; `id` if it is not the request's."""
+        request = state.request
+        kind, experts, last, reason, probability = _choice(decision)
         return cls(
-            **{"id": state.request.id, "key": "", **about},
-            step=step,
-            model=state.request.model,
-            **_choice(decision),
-            draw=state.draw,
-            allowance=state.allowance,
-            why=decision.why,
-            prompt_hash=hash_of(state.request.prompt),
-            estimates=state.estimates,
+            about.get("id", request.id),
+            step,
+            about["time"],
+            about.get("key", ""),
+            request.model,
+            about["policy"],
+            kind,
+            experts,
+            last,
+            reason,
+            probability,
+            state.draw,
+            state.allowance,
+            decision.why,
+            hash_of(request.prompt),
+            state.estimates,
         )
 
-    def values(self) -> tuple[Value, ...]:
-        """What is stored, in the order of the fields."""
-        estimates = {name: each[1:] for name, each in self.estimates.items()}
-        return (
-            *(self.id, self.step, self.time, self.key, self.model, self.policy, self.kind),
-            *(_json(self.experts), int(self.last), self.reason, float(self.probability), float(self.draw)),
-            *(self.allowance, self.why, self.prompt_hash, _json(estimates)),
-        )
 
-
-class OutcomeRow(Struct, frozen=True):
+class OutcomeRow(Struct, frozen=True, array_like=True, tag="outcome"):
     """What asking one expert brought."""
 
     TABLE: ClassVar[str] = "outcomes"
@@ -99,72 +101,67 @@ class OutcomeRow(Struct, frozen=True):
     @classmethod
     def of(cls, decision: str, step: int, outcome: Outcome, time: float, status: int | None = None) -> OutcomeRow:
         """The row of an outcome of the decision with this id and step."""
-        answer = outcome if isinstance(outcome, Answer) else None
-        usage = outcome.usage or Usage()
+        usage = outcome.usage or UNKNOWN
+        if isinstance(outcome, Answer):
+            kind, reason, finish_reason = "answer", None, outcome.finish_reason
+        else:
+            kind, reason, finish_reason = "failure", outcome.reason, None
         return cls(
-            decision=decision,
-            step=step,
-            expert=outcome.expert,
-            time=time,
-            kind="answer" if answer else "failure",
-            reason=None if isinstance(outcome, Answer) else outcome.reason,
-            finish_reason=answer.finish_reason if answer else None,
-            **{name: getattr(usage, name) for name in TOKENS},
-            estimated=usage.estimated,
-            cost=outcome.cost,
-            first=outcome.timing.first,
-            total=outcome.timing.total,
-            status=status,
-        )
-
-    def values(self) -> tuple[Value, ...]:
-        """What is stored, in the order of the fields."""
-        return (
-            *(self.decision, self.step, self.expert, self.time, self.kind, self.reason, self.finish_reason),
-            *(self.prompt_tokens, self.completion_tokens, self.cached_tokens, self.reasoning_tokens),
-            *(int(self.estimated), self.cost, self.first, float(self.total), self.status),
+            decision,
+            step,
+            outcome.expert,
+            time,
+            kind,
+            reason,
+            finish_reason,
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.cached_tokens,
+            usage.reasoning_tokens,
+            usage.estimated,
+            outcome.cost,
+            outcome.timing.first,
+            outcome.timing.total,
+            status,
         )
 
 
 Row = DecisionRow | OutcomeRow
-ESTIMATE = ("quality", "std", "cost", "cost_high", "latency", "usual")
-TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
+ESTIMATE = Estimate._fields[1:]
+KINDS: Mapping[str, type[Row]] = {"decision": DecisionRow, "outcome": OutcomeRow}
 COLUMNS = {row.TABLE: row.__struct_fields__ for row in (DecisionRow, OutcomeRow)}
 
+encode = msgspec.json.Encoder().encode
+"""A row as one line of JSON: a list of its kind and its values, in the order of the fields."""
 
-def checksum(values: Sequence[Value]) -> int:
-    """CRC-32 of the values: finds flipped bits, not forgers."""
-    return zlib.crc32(orjson.dumps(list(values)))
+
+def decode(lines: bytes) -> list[list[Any]]:
+    """The rows of a group, each a list of its kind and its values. Raises ValueError for what is no JSON."""
+    rows: list[list[Any]] = orjson.loads(lines)
+    return rows
 
 
 def hash_of(prompt: str) -> str:
-    """A short fingerprint of a prompt, to find requests with the same one."""
+    """A short fingerprint of a prompt, to find requests with the same one: of its length and at most both its ends."""
+    if len(prompt) > 2 * END:
+        prompt = f"{len(prompt)}{prompt[:END]}{prompt[-END:]}"
     return hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def readable(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored row with its lists and estimates opened up."""
-    shown = {column: row[column] for column in COLUMNS[table]}
-    if table == DecisionRow.TABLE:
-        estimates = orjson.loads(shown["estimates"])
-        shown["experts"] = orjson.loads(shown["experts"])
-        shown["last"] = bool(shown["last"])
-        shown["estimates"] = {name: dict(zip(ESTIMATE, each, strict=False)) for name, each in estimates.items()}
-    else:
-        shown["estimated"] = bool(shown["estimated"])
+def readable(row: Sequence[Any]) -> dict[str, Any]:
+    """A decoded row by the names of its fields, its estimates opened up."""
+    kind = KINDS[row[0]]
+    shown = dict(zip(COLUMNS[kind.TABLE], row[1:], strict=False))
+    if kind is DecisionRow:
+        estimates = shown["estimates"].values()
+        shown["estimates"] = {each[0]: dict(zip(ESTIMATE, each[1:], strict=False)) for each in estimates}
     return shown
 
 
-def _choice(decision: Decision) -> dict[str, Any]:
+def _choice(decision: Decision) -> tuple[str, tuple[str, ...], bool, str | None, float]:
+    """Kind, experts, last, reason and probability of a decision."""
     if isinstance(decision, Ask):
-        probability = decision.probability
-        return {"kind": "ask", "experts": decision.experts, "last": decision.last, "reason": None} | {
-            "probability": probability
-        }
-    experts = (decision.answer.expert,) if isinstance(decision, Accept) else ()
-    kind, reason = ("accept", None) if isinstance(decision, Accept) else ("refuse", decision.reason)
-    return {"kind": kind, "experts": experts, "last": False, "reason": reason, "probability": 1.0}
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+        return "ask", decision.experts, decision.last, None, decision.probability
+    if isinstance(decision, Accept):
+        return "accept", (decision.answer.expert,), False, None, 1.0
+    return "refuse", (), False, decision.reason, 1.0

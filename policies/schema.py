@@ -20,13 +20,14 @@ BUSY_SECONDS = 5.0
 """How long to wait for another process that writes."""
 
 
-def connect(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
-    """A connection in WAL mode with durable commits. Raises SetupError, whose cause is SQLite's error if it has one."""
+def connect(path: Path, migrations: Sequence[Migration], durability: str = "full") -> sqlite3.Connection:
+    """A connection in WAL mode; commits are as durable as SQLite's `synchronous` says.
+    Raises SetupError, whose cause is SQLite's error if it has one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(connection, path, migrations)
+            _prepare(connection, path, migrations, durability)
         except BaseException:
             connection.close()
             raise
@@ -43,14 +44,14 @@ def reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration], durability: str) -> None:
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and application != APPLICATION:
         raise SetupError(f"{path}: this SQLite file belongs to another program; name another file")
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA synchronous = {durability}")
     _migrate(connection, path, migrations)
     connection.execute("PRAGMA busy_timeout = 0")  # the writer takes turns in its own way
 

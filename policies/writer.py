@@ -37,10 +37,10 @@ ITEM_ERRORS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, Typ
 class Writer(Generic[Item]):
     """The one writer of a file in this process. Other processes may write the same file."""
 
-    def __init__(self, path: Path, migrations: Sequence[Migration], work: Work[Item]) -> None:
-        """Opens or makes the file. Raises SetupError."""
-        self._path, self._migrations, self._do = path, migrations, work
-        self._connection: sqlite3.Connection | None = connect(path, migrations)
+    def __init__(self, path: Path, migrations: Sequence[Migration], work: Work[Item], durability: str = "full") -> None:
+        """Opens or makes the file. `durability`: SQLite's `synchronous`. Raises SetupError."""
+        self._path, self._migrations, self._do, self._durability = path, migrations, work, durability
+        self._connection: sqlite3.Connection | None = connect(path, migrations, durability)
         self._failed: str | None = None
         self.commits = 0
         """How many transactions ended well."""
@@ -53,11 +53,14 @@ class Writer(Generic[Item]):
         """Whether the last commit succeeded."""
         return self._failed is None and not self._batches.closed
 
+    def refusal(self) -> str | None:
+        """Why nothing can be queued now; `None` if it can."""
+        return self._failed if self._failed and time.monotonic() < self._retry_at else None
+
     def submit(self, item: Item) -> asyncio.Future[Any]:
         """Queues an item. The future has its result once it is durable, or StoreUnavailable."""
-        if self._failed and time.monotonic() < self._retry_at:
-            return refused(self._failed)
-        return self._batches.submit(item)
+        why = self.refusal()
+        return refused(why) if why else self._batches.submit(item)
 
     async def close(self) -> None:
         """Writes all that is queued. May be called twice."""
@@ -85,7 +88,7 @@ class Writer(Generic[Item]):
 
     def _transaction(self, items: Sequence[Item]) -> Sequence[Any]:
         if self._connection is None:
-            self._connection = connect(self._path, self._migrations)
+            self._connection = connect(self._path, self._migrations, self._durability)
         connection = self._connection
         try:
             _begin(connection)

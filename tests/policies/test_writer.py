@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -93,3 +94,18 @@ def test_a_job_whose_event_loop_has_ended_is_done_all_the_same(tmp_path):
 
     writer = asyncio.run(submit())
     assert asyncio.run(count(writer)) == 1
+
+
+async def test_a_waiter_that_leaves_does_not_take_its_job_along(writer):
+    leaves = writer.submit(insert(1))
+    leaves.cancel()
+    assert await writer.submit(lambda connection: connection.execute("SELECT number FROM numbers").fetchall()) == [(1,)]
+
+
+async def test_a_writer_takes_its_turn_after_another_process(writer, tmp_path):
+    with closing(sqlite3.connect(tmp_path / "numbers.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waits = writer.submit(insert(1))
+        await asyncio.sleep(0.02)
+        other.execute("COMMIT")
+    assert await waits == 1

@@ -1,0 +1,77 @@
+"""Rows on their way to the disk: what one turn of the event loop queues is one group, written and awaited together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Generator
+from functools import partial
+
+
+class Group:
+    """Rows that become durable together. Whoever depends on them awaits the group, or leaves a call with `then`."""
+
+    __slots__ = ("cost", "done", "error", "first", "last", "lines", "waiting")
+
+    def __init__(self, time: float = 0.0) -> None:
+        self.lines: list[bytes] = []
+        self.first = self.last = time
+        """Unix seconds of the earliest and the latest row."""
+        self.cost = 0
+        """Nano-dollars of the outcomes with a known cost."""
+        self.done = False
+        self.error: Exception | None = None
+        self.waiting: deque[Callable[[], None]] = deque()
+
+    def add(self, line: bytes, time: float, cost: int | None) -> None:
+        """Takes a row."""
+        self.lines.append(line)
+        if time > self.last:
+            self.last = time
+        elif time < self.first:
+            self.first = time
+        if cost:
+            self.cost += cost
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Calls once the rows are durable or have failed: at once if they are."""
+        if self.done:
+            call()
+        else:
+            self.waiting.append(call)
+
+    def end(self, error: Exception | None = None) -> None:
+        """The rows are durable, or cannot be."""
+        self.done, self.error = True, error
+        self._tell()
+
+    def _tell(self) -> None:
+        """One call that fails does not keep the others waiting."""
+        while self.waiting:
+            call = self.waiting.popleft()
+            try:
+                call()
+            except BaseException:
+                asyncio.get_running_loop().call_soon(self._tell)
+                raise
+
+    def __await__(self) -> Generator[asyncio.Future[None], None, None]:
+        """Raises StoreUnavailable if the rows cannot be written."""
+        if not self.done:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.waiting.append(partial(_wake, future))
+            yield from future
+        if self.error is not None:
+            raise self.error
+
+
+def refused(error: Exception) -> Group:
+    """A group that has failed already."""
+    group = Group()
+    group.end(error)
+    return group
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,71 @@
+"""How the ledger's file is laid out: groups of rows, and views that show them row by row."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+
+import orjson
+
+from policies.rows import COLUMNS
+
+
+def decisions_and_outcomes(connection: sqlite3.Connection) -> None:
+    """The first tables."""
+    connection.execute("""
+        CREATE TABLE decisions (
+            row INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL, step INTEGER NOT NULL, time REAL NOT NULL,
+            key TEXT NOT NULL, model TEXT NOT NULL, policy TEXT NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('ask', 'accept', 'refuse')),
+            experts TEXT NOT NULL, last INTEGER NOT NULL, reason TEXT,
+            probability REAL NOT NULL, draw REAL NOT NULL, allowance INTEGER, why TEXT NOT NULL,
+            prompt_hash TEXT NOT NULL, estimates TEXT NOT NULL, checksum INTEGER NOT NULL,
+            UNIQUE (id, step)
+        ) STRICT""")
+    connection.execute("""
+        CREATE TABLE outcomes (
+            row INTEGER PRIMARY KEY AUTOINCREMENT,
+            decision TEXT NOT NULL, step INTEGER NOT NULL, expert TEXT NOT NULL, time REAL NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('answer', 'failure')),
+            reason TEXT, finish_reason TEXT, prompt_tokens INTEGER, completion_tokens INTEGER,
+            cached_tokens INTEGER, reasoning_tokens INTEGER, estimated INTEGER NOT NULL, cost INTEGER,
+            first REAL, total REAL NOT NULL, status INTEGER, checksum INTEGER NOT NULL,
+            UNIQUE (decision, step, expert)
+        ) STRICT""")
+    connection.execute("CREATE INDEX decisions_time ON decisions (time)")
+    connection.execute("CREATE INDEX outcomes_time ON outcomes (time)")
+
+
+def groups(connection: sqlite3.Connection) -> None:
+    """Rows that were written together are one record: a list of lines, each a list of its kind and its values."""
+    connection.execute("""
+        CREATE TABLE groups (
+            row INTEGER PRIMARY KEY, first REAL NOT NULL, last REAL NOT NULL, cost INTEGER NOT NULL,
+            lines BLOB NOT NULL, checksum INTEGER NOT NULL
+        ) STRICT""")
+    connection.execute("CREATE INDEX groups_last ON groups (last)")
+    for table, kind in (("decisions", "decision"), ("outcomes", "outcome")):
+        for row in connection.execute(f"SELECT * FROM {table} ORDER BY row").fetchall():  # noqa: S608 - our own names
+            values, time = list(row[1:-1]), row[3 if kind == "decision" else 4]
+            lines = orjson.dumps([[kind, *(_opened(values) if kind == "decision" else values)]])
+            record = (time, time, 0 if kind == "decision" else values[12] or 0, lines, zlib.crc32(lines))
+            connection.execute("INSERT INTO groups (first, last, cost, lines, checksum) VALUES (?, ?, ?, ?, ?)", record)
+        connection.execute(f"DROP TABLE {table}")
+        connection.execute(_view(table, kind))
+
+
+def _opened(values: list[object]) -> list[object]:
+    """A decision's values with their JSON as lists; estimates had no name inside."""
+    *others, estimates = values
+    others[7] = orjson.loads(str(others[7]))
+    return [*others, {name: [name, *each] for name, each in orjson.loads(str(estimates)).items()}]
+
+
+def _view(table: str, kind: str) -> str:
+    fields = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(COLUMNS[table], 1))
+    lines = f"groups, json_each(CAST(lines AS TEXT)) WHERE json_extract(value, '$[0]') = '{kind}'"
+    return f"CREATE VIEW {table} AS SELECT groups.row * 1000000 + key AS row, {fields} FROM {lines}"  # noqa: S608 - our own names
+
+
+MIGRATIONS = (decisions_and_outcomes, groups)
