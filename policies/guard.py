@@ -24,7 +24,7 @@ class Guard:
     """
 
     usd_per_quality: float
-    confidence: float = 0.25
+    confidence: float = 0.1
     tie: float = 0.003
     explore: float = 0.0
 
