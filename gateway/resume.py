@@ -102,20 +102,19 @@ class Before:
     async def follow(self, call: Call) -> AsyncGenerator[Chunk]:
         """What the expert says that is new. Raises ExpertError."""
         known = self.said if self.again else self.said[len(self.said.rstrip()) :]
-        joint, told = Joint(known, self.again), False
-        try:
-            async with aclosing(call.rest([])) as chunks:
+        joint, told, name = Joint(known, self.again), False, call.tally.expert.name
+        async with aclosing(call.rest([])) as chunks:
+            try:
                 async for chunk in chunks:
                     new = self.new(chunk, joint)
-                    if chunk.finish_reason:
-                        joint.end()
                     if new.delta or new.finish_reason or new.usage:
-                        yield new if told else replace(new, continued_by=call.tally.expert.name)
+                        yield new if told else replace(new, continued_by=name)
                         told = True
-        except ExpertError as error:
-            refused = error.reason == "rejected" and not self.again
-            (self.unable.add if refused else self.unable.discard)(call.tally.expert.name)
-            raise
+            except ExpertError as error:
+                refused = error.reason == "rejected" and not self.again
+                (self.unable.add if refused else self.unable.discard)(name)
+                await call.failed(error)
+                raise
 
     def new(self, chunk: Chunk, joint: Joint) -> Chunk:
         """A chunk of ours: the text that is new, and counts as if one expert had said it all."""
@@ -125,6 +124,8 @@ class Before:
             self.said += delta["content"]
             if not delta["content"]:
                 del delta["content"]
+        if chunk.finish_reason:
+            joint.end()
         return Chunk(delta, chunk.finish_reason, chunk.usage and self.counted(chunk.usage), chunk.cost)
 
     def counted(self, usage: Usage) -> Usage:
