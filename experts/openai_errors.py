@@ -42,9 +42,10 @@ LONGEST_MESSAGE, LONGEST_READ = 300, 4000
 
 
 def of_status(status: int, headers: Headers, body: bytes, now: float) -> ExpertError:
-    """The error that a non-2xx answer means. `now` is the wall clock's second, for dates in Retry-After."""
+    """The error that a non-2xx answer means, which nobody bills. `now` is the wall clock's second, for dates in Retry-After."""
     about = _about(_load(body))
     about["status"] = status
+    about["cost"] = 0
     wait = retry_after(dict(headers), now)
     if wait is not None:
         about["retry_after"] = wait
@@ -69,9 +70,9 @@ def of_transport(error: HTTPError) -> Unavailable:
     if isinstance(error, TimedOut):
         return Unavailable("the expert did not answer in time", status=504, code="upstream_timeout", stage=error.stage)
     if isinstance(error, TooBusy):
-        return Unavailable("too many requests wait for the expert", status=503, code="upstream_overloaded")
+        return Unavailable("too many requests wait for the expert", status=503, code="upstream_overloaded", cost=0)
     if isinstance(error, ConnectFailed):
-        return Unavailable("the expert cannot be reached", status=502, code="upstream_unreachable")
+        return Unavailable("the expert cannot be reached", status=502, code="upstream_unreachable", cost=0)
     if isinstance(error, ProtocolBroken):
         return Unavailable(f"the expert broke the protocol: {error}", status=502, code="upstream_protocol_error")
     return Unavailable("the expert closed the connection", status=502, code="upstream_unreachable")
@@ -149,7 +150,7 @@ def _error(status: int, about: dict[str, Any]) -> ExpertError:
     if status in REQUEST_FAULTS:
         return Rejected(message or f"the expert refuses the request ({status})", **about)
     if status in (401, 403):
-        return Unavailable("the expert refuses our credentials", status=status)
+        return Unavailable("the expert refuses our credentials", status=status, cost=0)
     if status == 429:
         return Unavailable("the expert is at its limit", **about)
     if status < 400:

@@ -15,9 +15,12 @@ from gateway.config import Builder, Config
 from gateway.encoder import CHARACTERS, EncoderClient
 from gateway.handlers import Door
 from gateway.idempotency import Idempotency
-from gateway.purse import limit_of
+from gateway.money import Money, alarmed
 from gateway.replays import Replays
 from gateway.school import School
+from gateway.terms import daily
+from policies.accounts import Accounts
+from policies.base import Policy
 from policies.ledger import Ledger
 from routers.base import Encoder, Router
 from routers.fit import check_encoder, fit, load_router
@@ -36,7 +39,7 @@ def school(config: Config) -> School:
     experts = builder.experts()
     policy, policies = builder.policies()
     for name, named in policies.items():
-        if limit_of(named) is not None:
+        if daily(named):
             raise SetupError(f"policies.{name}: usd_per_day belongs into [policy], where it holds for every request")
     encoder = builder.encoder()
     folder = Path(config.state.folder)
@@ -47,8 +50,17 @@ def school(config: Config) -> School:
     ledger = Ledger.open(folder / "ledger.sqlite")
     made, client = router(config, encoder), client_of(config, encoder)
     return School(
-        experts, made, policy, Books(ledger, limit_of(policy)), policies, client, config.server.continue_answers
+        experts, made, policy, Books(ledger, money(config, policy)), policies, client, config.server.continue_answers
     )
+
+
+def money(config: Config, policy: Policy) -> Money:
+    """The budgets and rates, in their store if there are any. Raises SetupError."""
+    limits = (*config.budgets, *daily(policy))
+    if not limits and not config.rates:
+        return Money(None)
+    place = config.accounts.place(Path(config.state.folder))
+    return Money(Accounts.open(place, limits, config.rates, alarm=alarmed), config.accounts)
 
 
 def client_of(config: Config, encoder: Encoder | None) -> EncoderClient | None:
@@ -63,13 +75,19 @@ def router(config: Config, encoder: Encoder | None) -> Router:
     if not hasattr(load(config.router.get("use", ""), "router.use"), "fit"):
         made: Router = build(config.router, "router")
         return made
-    folder = router_folder(config)
-    if not (folder / TREE).exists():
-        fit_apart(config)
-    fitted = load_router(folder)
+    prepare(config)
+    fitted = load_router(router_folder(config))
     if encoder is not None:
         check_encoder(fitted, encoder)
     return fitted
+
+
+def prepare(config: Config) -> None:
+    """Makes what several workers would else make at once: the local key, and the fitted router. Raises SetupError."""
+    keys(config)
+    learns = hasattr(load(config.router.get("use", ""), "router.use"), "fit")
+    if learns and not (router_folder(config) / TREE).exists():
+        fit_apart(config)
 
 
 def fit_apart(config: Config) -> None:

@@ -11,7 +11,10 @@ from typing import Any
 
 from experts.base import Expert, SetupError
 from experts.build import build, check_key, convert
+from gateway import terms
+from gateway.terms import Accounts
 from policies.base import Policy
+from policies.limits import Limit, Rate
 from routers.base import Encoder
 
 
@@ -71,6 +74,9 @@ class Config:
     encoder: Mapping[str, Any] | None = None
     server: Server = Server()
     state: State = State()
+    accounts: Accounts = Accounts()
+    budgets: tuple[Limit, ...] = ()
+    rates: tuple[Rate, ...] = ()
 
 
 TABLES = tuple(field.name for field in fields(Config))
@@ -117,8 +123,10 @@ def of(tables: Mapping[str, Any]) -> Config:
         for key in entry:
             check_key(key, ["env", "sha256"], f"keys.{name}.{key}")
     values = dict(tables)
-    for name, kind in (("server", Server), ("state", State)):
+    for name, kind in (("server", Server), ("state", State), ("accounts", Accounts)):
         values[name] = _section(values.get(name, {}), kind, name)
+    values["budgets"] = terms.budgets(values.get("budgets", {}))
+    values["rates"] = terms.rates(values.get("rates", {}))
     return Config(**values)
 
 

@@ -52,11 +52,15 @@ ERRORS: dict[str, Row] = {
     "idempotency_key_reuse": Row(422, IRE, "This Idempotency-Key was used for another request."),
     "headers_too_large": Row(431, IRE, "The headers are too large or too many."),
     "budget_exceeded": Row(429, "insufficient_quota", "The budget does not allow this request."),
+    "rate_limit_exceeded": Row(429, "rate_limit_error", "Requests come faster than is allowed.", retry=True),
     "internal_error": Row(500, "server_error", "The server failed on this request; it has been noted.", retry=True),
     "upstream_error": Row(502, "server_error", "The expert's answer was broken off.", retry=True),
     "all_experts_failed": Row(502, "server_error", "Every expert that was asked failed.", retry=True),
     "no_healthy_expert": Row(503, "server_error", "No expert can be reached right now.", retry=True),
     "server_is_overloaded": Row(503, "server_error", "Too many connections.", retry=True),
+    "budget_store_unavailable": Row(
+        503, "server_error", "What was spent cannot be looked up; nothing is asked unpaid.", True
+    ),
     "ledger_unavailable": Row(
         503, "server_error", "The ledger cannot be written; nothing is answered unrecorded.", True
     ),
@@ -117,6 +121,9 @@ REFUSALS = {
 }
 
 
+LIMITED = {"budget": "budget_exceeded", "rate": "rate_limit_exceeded"}
+
+
 def refusal(reason: str, error: ExpertError | None) -> APIError:
     """What a client hears of a Refuse; `error` is the last expert's, where there is one."""
     if isinstance(error, Rejected) and not error.retryable:
@@ -128,6 +135,8 @@ def refusal(reason: str, error: ExpertError | None) -> APIError:
             status=about.get("status"),
             upstream_code=about.get("code"),
         )
+    if reason == "exhausted" and error is not None and error.reason in LIMITED:
+        return APIError(LIMITED[error.reason], headers=_retry_after(error))
     if reason == "exhausted" and error is not None and error.reason == "unavailable":
         return APIError("no_healthy_expert", headers=_retry_after(error))
     return APIError(REFUSALS.get(reason, "all_experts_failed"))

@@ -191,7 +191,7 @@ class Door:
 
     async def route(self, call: HTTPCall, reply: Reply) -> None:
         """POST /v1/route: what would happen to this request, and why; nothing is asked, nothing is spent."""
-        self.keys.name(call.headers)
+        key = self.keys.name(call.headers)
         request = chat.parse(call.body, call.id)
         name, policy = self.policy(request.model)
         request = await self.school.embedded(request)
@@ -199,7 +199,8 @@ class Door:
         demand = Demand.of(request)
         able = eligible(demand, catalog)
         estimates = self.school.estimates(request, demand, able)
-        decision = policy.decide(State(request, estimates, (), self.school.books.allowance(), self.school.draw()))
+        allowance = self.school.books.allowance(key, request)
+        decision = policy.decide(State(request, estimates, (), allowance, self.school.draw()))
         await send_json(reply, explained(name, decision, estimates, [name for name in catalog if name not in able]))
 
     async def decision(self, call: HTTPCall, reply: Reply) -> None:

@@ -18,7 +18,7 @@ from policies.batches import StoreUnavailable
 from policies.book import Account, Book, Hold, Key, Moves, Operation, Order, Refused, Reservation
 from policies.clock import SteadyClock
 from policies.leases import Leases
-from policies.limits import Charge, Limit, Rate, Scopes, charges
+from policies.limits import Applied, Charge, Limit, Rate, Scopes
 from policies.patience import Patience, Working
 from policies.slices import Call
 from policies.store_sqlite import SQLiteStore
@@ -76,6 +76,7 @@ class Accounts:
         """`longest_wait`: seconds after which a call is refused, however busy the store is."""
         self.store, self.limits, self.rates = store, tuple(limits), tuple(rates)
         self._clock, self._alarm = clock or SteadyClock(), alarm
+        self._applied = Applied(self.limits, self.rates)
         self._taken: dict[Key, int] = {}
         self._late: dict[str, Operation] = {}
         self._pending: set[asyncio.Future[Any]] = set()
@@ -113,6 +114,10 @@ class Accounts:
             await asyncio.wait(self._pending)
         await self._patience.close()
         await self.store.close()
+
+    def limited(self, scopes: Scopes) -> bool:
+        """Whether any budget or rate applies to a call."""
+        return bool(self._charges(scopes))
 
     def allowance(self, scopes: Scopes) -> int | None:
         """Nano-dollars that hard budgets leave, as last seen; `None` if none applies. Reserving decides."""
@@ -184,7 +189,7 @@ class Accounts:
             self._taken[account.bucket, account.start] = account.spent + account.held
 
     def _charges(self, scopes: Scopes) -> tuple[Charge, ...]:
-        return charges(self.limits, self.rates, scopes, self._clock()) if self.limits or self.rates else ()
+        return self._applied.of(scopes, self._clock())
 
     def _of(self, booked: Sequence[Charge]) -> dict[str, tuple[int, int]]:
         return {

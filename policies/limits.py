@@ -15,6 +15,8 @@ Scopes = Mapping[str, str]
 
 KINDS = ("org", "team", "key", "user", "expert")
 PLAIN = re.compile(r"[\w.@-]{1,64}", re.ASCII)
+KNOWN = 4096
+"""How many different callers are remembered."""
 MINUTE = 60_000_000
 """Microseconds."""
 
@@ -95,6 +97,30 @@ def charges(limits: Sequence[Limit], rates: Sequence[Rate], scopes: Scopes, now:
         if bucket is not None:
             found.append(Charge(f"~{bucket}", 0, rate=rate))
     return tuple(sorted(found, key=lambda charge: charge.account))
+
+
+class Applied:
+    """The accounts of calls, remembered for as long as the same periods last."""
+
+    def __init__(self, limits: Sequence[Limit], rates: Sequence[Rate]) -> None:
+        self._limits, self._rates = limits, rates
+        self._known: dict[tuple[tuple[str, str], ...], tuple[float, float, tuple[Charge, ...]]] = {}
+
+    def of(self, scopes: Scopes, now: float) -> tuple[Charge, ...]:
+        """All accounts of a call at a moment."""
+        if not (self._limits or self._rates):
+            return ()
+        who = tuple(scopes.items())
+        since, until, found = self._known.get(who, (0.0, -1.0, ()))
+        if since <= now < until:
+            return found
+        found = charges(self._limits, self._rates, scopes, now)
+        since = max((charge.start for charge in found), default=0)
+        until = min((charge.end for charge in found if charge.end is not None), default=float("inf"))
+        if len(self._known) >= KNOWN:
+            self._known.clear()
+        self._known[who] = since, until, found
+        return found
 
 
 def bucket_of(name: str, patterns: Sequence[str], scopes: Scopes) -> str | None:

@@ -37,7 +37,7 @@ async def test_a_refusal_keeps_status_type_code_param_and_message():
     assert isinstance(error, Rejected)
     assert str(error) == "too long"
     code, kind = "context_length_exceeded", "invalid_request_error"
-    assert error.about == {"status": 400, "type": kind, "code": code, "param": "messages"}
+    assert error.about == {"status": 400, "type": kind, "code": code, "param": "messages", "cost": 0}
 
 
 async def test_refused_credentials_are_the_operator_s_business():
