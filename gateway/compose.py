@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import json
+import subprocess
+import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from experts.base import SetupError
 from experts.build import build, check_key, load
+from gateway import terms
 from gateway.auth import Keys, digest, from_table, local_key
 from gateway.books import Books
-from gateway.config import Builder, Config
+from gateway.config import Builder, Config, of
 from gateway.encoder import CHARACTERS, EncoderClient
 from gateway.handlers import Door
 from gateway.idempotency import Idempotency
 from gateway.money import Money, alarmed
 from gateway.replays import Replays
 from gateway.school import School
-from gateway.terms import daily
 from policies.accounts import Accounts
 from policies.base import Policy
 from policies.ledger import Ledger
@@ -39,7 +43,7 @@ def school(config: Config) -> School:
     experts = builder.experts()
     policy, policies = builder.policies()
     for name, named in policies.items():
-        if daily(named):
+        if terms.daily(named):
             raise SetupError(f"policies.{name}: usd_per_day belongs into [policy], where it holds for every request")
     encoder = builder.encoder()
     folder = Path(config.state.folder)
@@ -56,11 +60,11 @@ def school(config: Config) -> School:
 
 def money(config: Config, policy: Policy) -> Money:
     """The budgets and rates, in their store if there are any. Raises SetupError."""
-    limits = (*config.budgets, *daily(policy))
-    if not limits and not config.rates:
+    limits, rates = (*terms.budgets(config.budgets), *terms.daily(policy)), terms.rates(config.rates)
+    if not limits and not rates:
         return Money(None)
     place = config.accounts.place(Path(config.state.folder))
-    return Money(Accounts.open(place, limits, config.rates, alarm=alarmed), config.accounts)
+    return Money(Accounts.open(place, limits, rates, alarm=alarmed), config.accounts)
 
 
 def client_of(config: Config, encoder: Encoder | None) -> EncoderClient | None:
@@ -92,15 +96,23 @@ def prepare(config: Config) -> None:
 
 def fit_apart(config: Config) -> None:
     """Fits in a process of its own: what it imports would stay in the gateway's memory. Raises SetupError."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
+    tables = json.dumps({key: value for key, value in asdict(config).items() if value is not None})
+    command = [sys.executable, "-P", "-c", "from gateway.compose import fit_here; fit_here()"]
+    ended = subprocess.run(command, input=tables, stdout=subprocess.PIPE, text=True, check=False)
+    if ended.returncode:
+        said = ended.stdout.strip().splitlines() or [f"router: fitting ended with {ended.returncode}"]
+        raise SetupError(said[-1])
 
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        pool.submit(_fit, config).result()
 
-
-def _fit(config: Config) -> None:
-    fit_router(config, Builder(config).encoder())
+def fit_here() -> None:
+    """Fits the router of the configuration that comes on standard input; says on standard output what is wrong."""
+    sys.path.append(str(Path.cwd()))
+    try:
+        settings = of(json.load(sys.stdin))
+        fit_router(settings, Builder(settings).encoder())
+    except SetupError as error:
+        sys.stdout.write(str(error))
+        sys.exit(2)
 
 
 def fit_router(config: Config, encoder: Encoder | None, outcomes: Path | None = None) -> None:

@@ -14,7 +14,6 @@ from experts.build import build, check_key, convert
 from gateway import terms
 from gateway.terms import Accounts
 from policies.base import Policy
-from policies.limits import Limit, Rate
 from routers.base import Encoder
 
 
@@ -75,8 +74,8 @@ class Config:
     server: Server = Server()
     state: State = State()
     accounts: Accounts = Accounts()
-    budgets: tuple[Limit, ...] = ()
-    rates: tuple[Rate, ...] = ()
+    budgets: Mapping[str, Any] = field(default_factory=dict)
+    rates: Mapping[str, Any] = field(default_factory=dict)
 
 
 TABLES = tuple(field.name for field in fields(Config))
@@ -125,8 +124,8 @@ def of(tables: Mapping[str, Any]) -> Config:
     values = dict(tables)
     for name, kind in (("server", Server), ("state", State), ("accounts", Accounts)):
         values[name] = _section(values.get(name, {}), kind, name)
-    values["budgets"] = terms.budgets(values.get("budgets", {}))
-    values["rates"] = terms.rates(values.get("rates", {}))
+    terms.budgets(tables.get("budgets", {}))
+    terms.rates(tables.get("rates", {}))
     return Config(**values)
 
 
