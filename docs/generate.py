@@ -112,9 +112,12 @@ def configuration() -> Iterator[str]:
     """The tables of the file, then the classes that they can name."""
     from experts.card import Card, Price
     from gateway.config import Server, State
+    from gateway.terms import Accounts, Budget
 
-    for title, kind in (("[server]", Server), ("[state]", State)):
+    tables = (("[server]", Server), ("[state]", State), ("[accounts]", Accounts), ("[budgets.NAME]", Budget))
+    for title, kind in tables:
         yield f"`{title}`\n\n" + table(("key", "default", "what it means"), keys(kind))
+    yield "`[rates.NAME]`: `scope` as of a budget, and `requests_per_minute`, `tokens_per_minute`, `concurrent`."
     yield "`[keys.NAME]`: `env` names the variable that holds a client's key, or `sha256` is the key's hash."
     yield "`[experts.NAME]`: `use`, the keys of its class, and its card:\n\n" + table(
         ("key", "default", "what it means"), keys(Card)
