@@ -23,6 +23,7 @@ from gateway.idempotency import Idempotency
 from gateway.money import Money, alarmed
 from gateway.replays import Replays
 from gateway.school import School
+from gateway.stored import Stored
 from policies.accounts import Accounts
 from policies.base import Policy
 from policies.ledger import Ledger
@@ -165,8 +166,19 @@ def key_path(config: Config) -> Path:
 def door(config: Config) -> Door:
     """The door with everything behind it."""
     return Door(
-        school(config), keys(config), names_expert=config.server.answer_model == "expert", once=idempotency(config)
+        school(config),
+        keys(config),
+        names_expert=config.server.answer_model == "expert",
+        once=idempotency(config),
+        stored=stored(config),
     )
+
+
+def stored(config: Config) -> Stored | None:
+    """Keeps responses, if the operator allows."""
+    if not config.server.store_responses:
+        return None
+    return Stored(Path(config.state.folder) / "responses.sqlite", config.server.response_days)
 
 
 def idempotency(config: Config) -> Idempotency | None:

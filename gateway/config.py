@@ -36,6 +36,11 @@ class Server:
     encoder_seconds: float = 0.25
     """How long a request may wait for its prompt's vector; then it is routed without one, and its decision says so."""
 
+    store_responses: bool = True
+    """Whether answers of /v1/responses are kept, prompts included, as OpenAI does unless a client says `store: false`:
+    `previous_response_id` and `GET /v1/responses/{id}` need it. `false` keeps none."""
+    response_days: float = 30.0
+    """How long they are kept."""
     idempotency_hours: float = 24.0
     """How long answers to requests with an Idempotency-Key are kept for a replay; 0 ignores the header."""
 
@@ -44,6 +49,8 @@ class Server:
             raise SetupError('server.answer_model: give "expert" or "requested"')
         if not 0 <= self.port <= 65535:
             raise SetupError("server.port: give a number from 0 to 65535")
+        if self.response_days <= 0:
+            raise SetupError("server.response_days: give a number of days above 0, or store_responses = false")
         if not 0 <= self.workers <= 256:
             raise SetupError("server.workers: give a number from 0 to 256, best the number of cores")
         if not 0 <= self.drain_seconds <= 600:

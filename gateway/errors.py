@@ -45,6 +45,10 @@ ERRORS: dict[str, Row] = {
     "uri_too_long": Row(414, IRE, "The address is too long."),
     "unsupported_media_type": Row(415, IRE, "Send JSON, not compressed."),
     "no_eligible_expert": Row(400, IRE, "No expert can take this request (context, tools or modalities)."),
+    "unsupported_feature": Row(400, IRE, "No expert can do what a field of this request asks for."),
+    "previous_response_not_found": Row(400, IRE, "The previous response is not kept here, or not for this key."),
+    "response_not_in_background": Row(400, IRE, "Only a response that is made in the background can be cancelled."),
+    "response_not_found": Row(404, IRE, "There is no such response for this key."),
     "idempotency_key_in_use": Row(409, IRE, "The request with this Idempotency-Key is still running.", retry=True),
     "idempotency_key_interrupted": Row(
         409, IRE, "The first request with this Idempotency-Key was cut off by a crash; to ask again, use another key."
@@ -102,6 +106,10 @@ class APIError(Exception):
     def encoded(self) -> bytes:
         """The body as bytes."""
         return orjson.dumps(self.body())
+
+    def event(self) -> bytes:
+        """The event that ends a stream."""
+        return b"data: %b\n\n" % self.encoded()
 
     def all_headers(self) -> list[tuple[bytes, bytes]]:
         """Headers that tell a client whether to try again."""

@@ -12,17 +12,19 @@ from typing import Any
 from experts.base import Request
 from experts.card import dollars
 from experts.catalog import Demand, eligible
-from gateway import chat, embeddings, errors, hot, passing
+from gateway import chat, embeddings, errors, hot, messages_handlers, passing, responses_handlers
 from gateway.auth import Keys
 from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
 from gateway.idempotency import Idempotency, Recorder
 from gateway.life import Life
+from gateway.messages_errors import formed
 from gateway.metrics import Metrics
 from gateway.replays import HEADER as IDEMPOTENCY_KEY
 from gateway.run import Result, run, send
 from gateway.school import School
 from gateway.sink import JSON
+from gateway.stored import Stored
 from gateway.turn import Turn
 from policies.base import Accept, Ask, Policy, State
 from policies.pick import Only, dialled, instead
@@ -42,6 +44,8 @@ class Door:
     ready: bool = False
     once: Idempotency | None = None
     """Keeps the answers of clients that name their requests; `None`: the operator wants none kept."""
+    stored: Stored | None = None
+    """Keeps responses for the clients that want them kept; `None`: the operator wants none kept."""
     leaving: bool = False
     """Whether the gateway drains: every answer says that its connection ends."""
     everyone: Callable[[], Awaitable[Metrics]] | None = None
@@ -51,6 +55,8 @@ class Door:
         """Ends what runs without a client, then the school."""
         if self.once is not None:
             await self.once.close()
+        if self.stored is not None:
+            await self.stored.close()
         await self.school.stop()
 
     @property
@@ -70,7 +76,9 @@ class Door:
             ("GET", "/readyz"): self.readyz,
             ("GET", "/metrics"): self.show_metrics,
             **embeddings.handlers(self),
+            **messages_handlers.handlers(self),
             **passing.handlers(self),
+            **responses_handlers.handlers(self),
         }
 
     async def guarded(self, handler: Handler, call: HTTPCall, reply: Reply) -> None:
@@ -81,12 +89,12 @@ class Door:
             else:
                 await handler(call, reply)
         except APIError as error:
-            await send_error(reply, error)
+            await send_error(reply, formed(error, call))
         except Exception as error:  # noqa: BLE001 the marked boundary: a bug, a store or an expert that failed
-            known = errors.of(error)
+            known = formed(errors.of(error), call)
             errors.log(known, error, call.path, call.id)
             if reply.started:  # a stream: it ends with an error event and without [DONE]
-                await reply.write(b"data: " + known.encoded() + b"\n\n")
+                await reply.write(known.event())
                 await reply.end()
             else:
                 await send_error(reply, known)

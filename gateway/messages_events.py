@@ -11,22 +11,13 @@ from experts import sse
 from experts.base import BrokenOff, Chunk, Request
 from experts.card import Usage
 from gateway.errors import APIError
+from gateway.http import HTTPCall
 from gateway.messages import DIALECT
+from gateway.messages_errors import PREFIX, formed
 from gateway.parts import Part, Parts, Step
 from gateway.responses_events import CUT, named
 
 STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
-TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
 DELTAS = {
     "thought": ("thinking_delta", "thinking"),
     "text": ("text_delta", "text"),
@@ -34,13 +25,6 @@ DELTAS = {
     "call": ("input_json_delta", "partial_json"),
 }
 Event = dict[str, Any]
-
-
-def error_body(error: APIError, request_id: str) -> dict[str, Any]:
-    """An error in the protocol's form."""
-    status = error.http_status
-    kind = TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
-    return {"type": "error", "error": {"type": kind, "message": str(error)}, "request_id": request_id}
 
 
 class Writer:
@@ -55,12 +39,13 @@ class Writer:
         self.finish_reason: str | None = None
         self.matched: str | None = None
 
-    def whole(self, chunk: Chunk) -> bytes:
+    def whole(self, chunk: Chunk, counted: Usage | None) -> bytes:
         """One JSON body. Raises BrokenOff for what is no whole answer."""
         if chunk.dialect == DIALECT and chunk.data is not None:
             return orjson.dumps({**orjson.loads(chunk.data), "model": self.model})
         for _ in (*self._steps(chunk), *self.parts.end()):
             pass
+        self.usage = counted or self.usage
         content = [block(part) for part in self.parts.all]
         return orjson.dumps({**self._message(), "content": content, **self._stop(), "usage": self._usage()})
 
@@ -70,19 +55,20 @@ class Writer:
             return self._foreign(chunk.data)
         return self._encoded([*self._begin(), *self._steps(chunk)])
 
-    def end(self) -> bytes:
-        """The last events. Raises BrokenOff if the answer was cut."""
+    def end(self, counted: Usage | None) -> bytes:
+        """The last events; `counted` is the usage as we know it. Raises BrokenOff if the answer was cut."""
         if self.native:
             if not self.over:
                 raise BrokenOff("the expert's answer has no end")
             return b""
+        self.usage = counted or self.usage
         events = [*self._begin(), *(event for step in self.parts.end() for event in told(step))]
         last = {"type": "message_delta", "delta": self._stop(), "usage": self._usage()}
         return self._encoded([*events, last, {"type": "message_stop"}])
 
     def broken(self, error: APIError) -> bytes:
         """The event of an answer that failed; no message_stop follows it."""
-        return self._encoded([error_body(error, self.request.id)])
+        return formed(error, HTTPCall("POST", PREFIX, {}, b"", self.request.id)).event()
 
     def _begin(self) -> list[Event]:
         if self.begun:

@@ -60,14 +60,14 @@ class Writer:
         }
         """The object as it is now; at the end it is the answer."""
 
-    def whole(self, chunk: Chunk) -> bytes:
+    def whole(self, chunk: Chunk, counted: Usage | None) -> bytes:
         """One JSON body. Raises BrokenOff for what is no whole answer."""
         if chunk.dialect == DIALECT and chunk.data is not None:
             self.response = {**orjson.loads(chunk.data), "model": self.model}
             return orjson.dumps(self.response)
         for _ in self._steps(chunk):
             pass
-        self._finish()
+        self._finish(counted)
         return orjson.dumps(self.response)
 
     def of(self, chunk: Chunk) -> bytes:
@@ -77,14 +77,14 @@ class Writer:
         begin = [] if self.number else self._begin()
         return self._encoded([*begin, *self._steps(chunk)])
 
-    def end(self) -> bytes:
-        """The last events. Raises BrokenOff if the answer was cut."""
+    def end(self, counted: Usage | None) -> bytes:
+        """The last events; `counted` is the usage as we know it. Raises BrokenOff if the answer was cut."""
         if self.native:
             if self.response.get("status") not in ("completed", "incomplete"):
                 raise BrokenOff("the expert's answer has no end")
             return b""
         begin = [] if self.number else self._begin()
-        closing = self._finish()
+        closing = self._finish(counted)
         kind = f"response.{self.response['status']}"
         return self._encoded([*begin, *closing, {"type": kind, "response": self.response}])
 
@@ -108,7 +108,7 @@ class Writer:
         for step in self.parts.take(chunk.delta, logprobs):
             yield from self._told(step)
 
-    def _finish(self) -> list[Event]:
+    def _finish(self, counted: Usage | None) -> list[Event]:
         if self.finish_reason in CUT:
             raise BrokenOff("the expert gave its answer up")
         closing = [event for step in self.parts.end() for event in self._told(step)]
@@ -117,7 +117,7 @@ class Writer:
             "status": status,
             "incomplete_details": why,
             "output": self._items("completed" if status == "completed" else "incomplete"),
-            "usage": usage(self.usage),
+            "usage": usage(counted or self.usage),
             "completed_at": int(time.time()) if status == "completed" else None,
         }
         return closing

@@ -100,3 +100,45 @@ def ending(finish_reason: str | None) -> tuple[str, dict[str, str] | None]:
         case "content_filter":
             return "incomplete", {"reason": "content_filter"}
     return "completed", None
+
+
+PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc", "function_call_output": "fco"}
+
+
+def listed(items: list[Any], request_id: str) -> list[dict[str, Any]]:
+    """The items of an input as they are kept and shown: each with a name, and with parts instead of a bare text."""
+    found = []
+    for place, given in enumerate(items):
+        each = dict(given)
+        kind = each.setdefault("type", "message")
+        each.setdefault("id", f"{PREFIXES.get(kind, 'item')}_{request_id}_i{place}")
+        if kind in PREFIXES:
+            each.setdefault("status", "completed")
+        if kind == "message" and isinstance(each.get("content"), str):
+            each["content"] = [part_of(each)]
+        found.append(each)
+    return found
+
+
+def part_of(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The one part of a message that is a bare text."""
+    if message.get("role") == "assistant":
+        return {"type": "output_text", "text": message["content"], "annotations": []}
+    return {"type": "input_text", "text": message["content"]}
+
+
+def page(items: list[dict[str, Any]], query: Mapping[str, list[str]]) -> dict[str, Any]:
+    """A page of a list as the query wants it: `order` (desc, asc), `after` an item, `limit` of 1 to 100."""
+    ordered = items if query.get("order") == ["asc"] else items[::-1]
+    after = query.get("after", [""])[0]
+    names = [each["id"] for each in ordered]
+    rest = ordered[names.index(after) + 1 :] if after in names else ordered
+    limit = query.get("limit", ["20"])[0]
+    shown = rest[: min(100, max(1, int(limit)))] if limit.isascii() and limit.isdigit() else rest[:20]
+    return {
+        "object": "list",
+        "data": shown,
+        "first_id": shown[0]["id"] if shown else None,
+        "last_id": shown[-1]["id"] if shown else None,
+        "has_more": len(shown) < len(rest),
+    }
