@@ -50,8 +50,9 @@ ADDRESSES: Mapping[tuple[str, str], tuple[str, str]] = {
 }
 """What the body is, and what the endpoint gives."""
 
-KEPT = ("/files", "/batches")
-"""Endpoints whose things live with one expert: never two of them are asked."""
+ONE = ("/files", "/batches", "/embeddings")
+"""Endpoints whose things live with one expert, or mean nothing to another: without a name it is the first."""
+FREE = ("/files", "/batches")
 
 PIECEWISE = ("/audio/speech", "/content")
 """Endings of the endpoints whose answers are passed on as they come."""
@@ -87,7 +88,7 @@ def read(call: HTTPCall, wanted: str) -> tuple[Passed, dict[str, Any]]:
     path = call.path.removeprefix("/v1") + ("?" + call.query if call.query else "")
     if not path.isascii() or not path.isprintable() or " " in path:
         raise APIError("not_found")
-    free = call.path.removeprefix("/v1").startswith(KEPT)
+    free = call.path.removeprefix("/v1").startswith(FREE)
     if wanted == NOTHING:
         return Passed(call.method, path, JSON, call.body, free=free), {}
     if wanted == JSON:
@@ -158,7 +159,7 @@ def life_of(door: Door, school: School, request: Request, path: str, key: str) -
         raise lacking(path, request.model)
     if name is None and request.model != "auto":
         door.policy(request.model)
-    if name is None and path.startswith(KEPT):
+    if name is None and path.startswith(ONE):
         name = next(iter(school.experts))
     policy = instead(door.school.policy, Threshold(0.0) if name is None else Only(name))
     life = Life(school, request, policy, "passed", key)
@@ -172,7 +173,8 @@ def expert_of(school: School, model: str) -> str | None:
     """The expert that a model names: by its own name, or by the one that its server has for the model."""
     if model in school.experts:
         return model
-    served = (name for name, each in school.experts.items() if getattr(each, "server").served == model)  # noqa: B009 - any endpoint
+    servers = ((name, getattr(each, "server", None)) for name, each in school.experts.items())
+    served = (name for name, server in servers if server is not None and server.served == model)
     return next(served, None)
 
 
