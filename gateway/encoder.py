@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,8 @@ CHARACTERS = 2048
 SMOOTH = 0.1
 """The weight of the newest answer in what a text is expected to take."""
 AGAIN_SECONDS = 0.2
+START_SECONDS = 600.0
+"""The first start may have to fetch the weights."""
 
 
 class Embedder(Protocol):
@@ -130,12 +133,14 @@ class EncoderProcess:
     """The one encoder of a host, started by whoever is the parent. `changed` hears where it answers, or `None`."""
 
     def __init__(self, table: Mapping[str, Any], changed: Callable[[Address | None], Awaitable[None]]) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="lyceum-encoder-"))  # for this user alone
+        self.folder = Path(tempfile.gettempdir()) / f"lyceum-encoder-{secrets.token_hex(8)}"
         words = ("--table", json.dumps(dict(table)), "--socket", str(self.folder / "socket"))
-        self.child = Child("encoder", [sys.executable, "-m", "gateway.encoder_process", *words], changed)
+        command = [sys.executable, "-P", "-m", "gateway.encoder_process", *words]
+        self.child = Child("encoder", command, changed, start_seconds=START_SECONDS)
 
     async def start(self) -> None:
         """Waits until it answers. Raises SetupError."""
+        self.folder.mkdir(0o700, exist_ok=True)
         await self.child.start()
 
     async def stop(self) -> None:

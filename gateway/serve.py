@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
+import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from gateway.config import Config
 from gateway.encoder import EncoderClient, EncoderProcess
 from gateway.fit import config_argument
 from gateway.handlers import Door
-from gateway.server import Server
+from gateway.parent import Parent
+from gateway.server import Server, settled
+from gateway.shared import ENCODER
 
 HELP = "start the experts and the gateway"
 EXAMPLE = "lyceum serve --config lyceum.toml --port 8000"
-GARBAGE = (20_000, 20, 20)
-"""How many new objects start a search for garbage: requests leave hardly any cycles."""
+
+ALONE = "not reloaded, nothing changes: one process alone cannot; start with --workers 1 or more"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,16 +39,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     config_argument(parser)
     parser.add_argument("--host", help="address to listen on; default: the configuration's")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any free one; default: the configuration's")
+    parser.add_argument("--workers", type=int, help="processes under a parent, 0 for one alone; default: as above")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serves until a signal comes."""
-    settings = config.read(config.path(args.config))
-    given = {name: value for name in ("host", "port") if (value := getattr(args, name)) is not None}
-    settings = replace(settings, server=replace(settings.server, **given))
+    settings = read(args)
     with listening(settings) as listener:
-        uvloop.run(serve(settings, listener))
+        uvloop.run(supervise(args, settings, listener) if settings.server.workers else serve(settings, listener))
     return 0
+
+
+def read(args: argparse.Namespace) -> Config:
+    """The configuration with what the command line says beside it. Raises SetupError."""
+    settings = config.read(config.path(args.config))
+    given = {name: value for name in ("host", "port", "workers") if (value := getattr(args, name)) is not None}
+    return replace(settings, server=replace(settings.server, **given))
+
+
+async def supervise(args: argparse.Namespace, settings: Config, listener: socket.socket) -> None:
+    """Several processes under a parent."""
+    console = Console()
+    host, port = listener.getsockname()[:2]
+    url = f"http://{host}:{port}"
+    console.print(f"listening on {url}")
+    greeting = hello(settings, url)
+    await Parent(partial(read, args), listener, console).run(
+        settings, lambda: console.print(greeting, soft_wrap=True, markup=False, highlight=False)
+    )
 
 
 @contextlib.contextmanager
@@ -72,6 +93,7 @@ async def serve(settings: Config, listener: socket.socket) -> None:
     server = Server(settings, door)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     console.print(f"listening on {url}")
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, console.print, ALONE)
     parts = once_a_host(settings, door)
     starting = asyncio.create_task(start(door, parts, console))
     try:
@@ -93,7 +115,7 @@ def once_a_host(settings: Config, door: Door) -> dict[str, Any]:
     client = door.school.encoder
     if settings.encoder is None or not isinstance(client, EncoderClient):
         return dict(door.school.experts)
-    return {**door.school.experts, "encoder": EncoderProcess(settings.encoder, client.attend)}
+    return {**door.school.experts, ENCODER: EncoderProcess(settings.encoder, client.attend)}
 
 
 async def start(door: Door, parts: Mapping[str, Any], console: Console) -> None:
@@ -103,12 +125,11 @@ async def start(door: Door, parts: Mapping[str, Any], console: Console) -> None:
     async def one(name: str) -> None:
         if hasattr(parts[name], "start"):
             await parts[name].start()
-        console.print(f"  {name} is ready after {time.monotonic() - began:.1f} s", highlight=False)
+        console.print(f"  {name} is ready after {time.monotonic() - began:.1f} s", highlight=False, markup=False)
 
+    await door.school.books.start()
     await asyncio.gather(*map(one, parts))
-    gc.collect()
-    gc.freeze()  # what lives as long as the process is not searched for garbage again and again
-    gc.set_threshold(*GARBAGE)
+    settled()
     door.ready = True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -19,6 +20,15 @@ GRACE_SECONDS = 30
 """How long answers under way may take to finish after a signal; a second signal ends them."""
 ROWS_SECONDS = 5
 """How long what was cut off may take to write its rows."""
+GARBAGE = (20_000, 20, 20)
+"""How many new objects start a search for garbage: requests leave hardly any cycles."""
+
+
+def settled() -> None:
+    """What lives as long as the process is not searched for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
 
 
 class Server(uvicorn.Server):
@@ -55,13 +65,13 @@ class Server(uvicorn.Server):
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
-    def leave(self) -> None:
-        """The first signal drains, the second does not wait."""
+    def leave(self, seconds: float | None = None) -> None:
+        """The first signal drains, after `seconds` in which connections are still taken; the second does not wait."""
         if self.door.leaving:
             self.force_exit = self.should_exit = True
             return
         self.door.ready, self.door.leaving = False, True
-        asyncio.get_running_loop().call_later(self.drain_seconds, self.close)
+        asyncio.get_running_loop().call_later(self.drain_seconds if seconds is None else seconds, self.close)
 
     def close(self) -> None:
         """Takes no new connection; ends when those that are open have ended."""

@@ -1,0 +1,154 @@
+"""One worker of several: serves on the parent's socket, with the parent's local models and encoder, until it drains.
+
+Parent and worker speak in JSON lines over a socket pair; a parent that is gone is an order to drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvloop
+
+from experts.base import SetupError
+from experts.child import Address
+from gateway import compose, config
+from gateway.config import Config
+from gateway.encoder import EncoderClient
+from gateway.metrics import Metrics
+from gateway.server import Server, settled
+from gateway.shared import ENCODER, sharable
+
+LINE_BYTES = 1 << 26
+"""The longest line: a configuration, or all figures."""
+REPORT_SECONDS = 1.0
+PAGE_SECONDS = 2.0
+"""How long the page of figures waits for the parent; then it shows this worker's own."""
+
+
+def say(writer: asyncio.StreamWriter, **line: Any) -> None:
+    """Sends one line, to whoever still listens."""
+    if not writer.is_closing():
+        writer.write(orjson.dumps(line) + b"\n")
+
+
+class Worker:
+    """The gateway behind the parent's socket. `shared` names what the parent has started for all."""
+
+    def __init__(self, settings: Config, shared: Iterable[str], writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.door = compose.door(settings)
+        self.door.everyone = self.everyone
+        self.server = Server(settings, self.door)
+        self.missing = set(shared)
+        self.attended = asyncio.Event()
+        self.pages: list[asyncio.Future[dict[str, Any]]] = []
+
+    async def run(self, reader: asyncio.StreamReader, listener: socket.socket) -> None:
+        """Serves until it is told to leave. Raises SetupError if an expert of its own cannot start."""
+        starting = asyncio.create_task(self.start())
+        others = [starting, *map(asyncio.create_task, (self.hear(reader), self.report()))]
+        serving = asyncio.create_task(self.server.serve(sockets=[listener]))
+        try:
+            await asyncio.wait((starting, serving), return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done():
+                starting.result()
+            await serving
+        finally:
+            self.server.should_exit = True
+            await serving
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others)
+            await self.door.stop()
+            say(self.writer, metrics=self.door.metrics.state())
+
+    async def start(self) -> None:
+        """Starts what is this worker's own, and waits for what is shared."""
+        own = [expert for expert in self.door.school.experts.values() if not sharable(expert)]
+        await self.door.school.books.start()
+        await asyncio.gather(*(expert.start() for expert in own if hasattr(expert, "start")))
+        await self.door.school.books.start()
+        if self.missing:
+            await self.attended.wait()
+        settled()
+        self.door.ready = not self.door.leaving
+        say(self.writer, ready=True)
+
+    async def hear(self, reader: asyncio.StreamReader) -> None:
+        """Does what the parent says."""
+        async for line in reader:
+            match orjson.loads(line):
+                case {"at": [name, address]}:
+                    await self.attend(name, None if address is None else Address(*address))
+                case {"drain": seconds}:
+                    self.server.leave(seconds)
+                case {"metrics": state} if self.pages:
+                    self.pages.pop(0).set_result(state)
+        if not self.door.leaving:
+            self.server.leave(0.0)
+
+    async def attend(self, name: str, address: Address | None) -> None:
+        """A part of the parent's answers there from now on."""
+        school = self.door.school
+        part: Any = school.encoder if name == ENCODER else school.experts.get(name)
+        assert isinstance(part, EncoderClient) or sharable(part)
+        await part.attend(address)
+        if address is not None:
+            self.missing.discard(name)
+        if not self.missing:
+            self.attended.set()
+
+    async def report(self) -> None:
+        """Tells the parent what was counted, when that has changed."""
+        before = None
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            state = self.door.metrics.state()
+            if state != before:
+                say(self.writer, metrics=state)
+                before = orjson.loads(orjson.dumps(state))  # a copy: lists of buckets go on being counted in
+
+    async def everyone(self) -> Metrics:
+        """What all workers have counted together."""
+        page: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.pages.append(page)
+        say(self.writer, metrics=self.door.metrics.state(), ask=True)
+        try:
+            async with asyncio.timeout(PAGE_SECONDS):
+                state = await asyncio.shield(page)
+        except TimeoutError:
+            return self.door.metrics
+        whole = Metrics()
+        whole.add(state)
+        return whole
+
+
+async def work(control: socket.socket, listener: socket.socket) -> int:
+    """The exit code: 2 for what the operator must mend, which the parent is told."""
+    reader, writer = await asyncio.open_unix_connection(sock=control, limit=LINE_BYTES)
+    told = orjson.loads(await reader.readline())
+    try:
+        await Worker(config.of(told["config"]), told["shared"], writer).run(reader, listener)
+    except SetupError as error:
+        say(writer, error=str(error))
+        return 2
+    finally:
+        await writer.drain()
+        writer.close()
+    return 0
+
+
+def main() -> int:
+    sys.path.append(str(Path.cwd()))  # `use` may name a file of the operator's; it comes last and hides nothing
+    control, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
+    return int(uvloop.run(work(control, listener)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
