@@ -1,4 +1,4 @@
-"""Budgets and rates in a running gateway: what is promised is held, what it cost is spent, and no request gets around."""
+"""Budgets and rates in a running gateway: what is promised is held, what it cost is spent, nothing gets around."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.gateway.test_hot import ONE, ROLE, Servers, whole
 from tests.gateway.test_main import SCRIPTED
 from tests.policies.test_accounts import locked
 
-ASK = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+ASK: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
 MOST = bound(CARD, Request(tuple(ASK["messages"]), {"max_tokens": 1}), Terms()).amount
 """The most that asking so of an expert with this card can cost."""
 
