@@ -13,14 +13,20 @@ EXAMPLE = "lyceum bench routers --data mmlu_pro"
 
 BENCHMARKS = {
     "routers": ("bench.routers", "every router on every data set, against single experts, zero router and oracle"),
+    "paretobandit": ("bench.paretobandit", "reward at ParetoBandit's seven budgets, beside it and the zero router"),
+    "faults": ("bench.faults", "an expert that fails in every known way, behind the real gateway: a scorecard"),
     "budgets": ("bench.budgets", "replicas that share hard budgets and are killed: is a cent overspent or lost"),
+    "speed": ("bench.speed.command", "requests a second, CPU a request, added latency, streams; beside other gateways"),
+    "instructions": ("bench.speed.instructions", "user instructions a request under callgrind; a gate for CI"),
+    "memory": ("bench.speed.memory", "whether memory stays flat over a million requests and ten thousand streams"),
+    "peers": ("bench.speed.install", "install the gateways that `bench speed --peers` compares with"),
     "loop": ("bench.loop", "microseconds a request of the gateway's loop, and the import time of each room"),
 }
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which benchmark; what follows is its own."""
-    lines = "\n".join(f"  {name:8} {about}" for name, (_, about) in BENCHMARKS.items())
+    lines = "\n".join(f"  {name:12} {about}" for name, (_, about) in BENCHMARKS.items())
     parser.epilog = f"benchmarks:\n{lines}\n\nlyceum bench NAME --help tells more.\nexample: {EXAMPLE}"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("name", choices=BENCHMARKS, metavar="NAME", help="one of: " + ", ".join(BENCHMARKS))

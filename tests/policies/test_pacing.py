@@ -25,8 +25,11 @@ def test_what_was_saved_is_spent(decide, school):
     assert asked(decide(POLICY, replace(school, allowance=120_000_000))) == "large"
 
 
-def test_nobody_is_asked_who_might_cost_more_than_there_is(decide, school):
-    assert asked(decide(POLICY, replace(school, allowance=1_000_000))) == "small"
+def test_nobody_is_asked_for_whom_there_is_no_reserve(decide, school):
+    rich = Paced(Utility(0.0), usd_per_request=0.004, usd_per_quality=1.0)
+    assert asked(decide(rich, replace(school, allowance=20_000_000))) == "large"
+    assert asked(decide(rich, replace(school, allowance=19_000_000))) == "medium"
+    assert asked(decide(rich, replace(school, allowance=2_000_000))) == "small"
 
 
 @pytest.mark.parametrize("allowance", [0, -5_000_000])
@@ -50,7 +53,8 @@ def test_the_price_moves_by_a_bounded_factor():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"usd_per_request": 0.0}, {"usd_per_quality": -1.0}, {"horizon": 0.0}, {"broke": "wait"}]
+    "wrong",
+    [{"usd_per_request": 0.0}, {"usd_per_quality": -1.0}, {"horizon": 0.0}, {"reserve": 0.0}, {"broke": "wait"}],
 )
 def test_a_setting_out_of_range_is_refused(wrong):
     with pytest.raises(ValueError):
