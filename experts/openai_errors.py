@@ -146,7 +146,9 @@ def _status(about: Mapping[str, Any]) -> int:
 
 
 def _error(status: int, about: dict[str, Any]) -> ExpertError:
+    """An error that a server answers instead of an answer costs nothing."""
     message = about.pop("message", "")
+    about["cost"] = 0
     if status in REQUEST_FAULTS:
         return Rejected(message or f"the expert refuses the request ({status})", **about)
     if status in (401, 403):
@@ -154,7 +156,7 @@ def _error(status: int, about: dict[str, Any]) -> ExpertError:
     if status == 429:
         return Unavailable("the expert is at its limit", **about)
     if status < 400:
-        return Unavailable(f"the expert answers neither yes nor no ({status})", status=status)
+        return Unavailable(f"the expert answers neither yes nor no ({status})", status=status, cost=0)
     if status < 500 and status not in (408, 409, 425):
         return Rejected(message or f"the expert refuses the request ({status})", **about)
     return Unavailable(f"the expert failed ({status})", **about)

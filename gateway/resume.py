@@ -24,7 +24,8 @@ async def resumed(life: Life, tally: Tally, error: ExpertError) -> AsyncGenerato
     the life's outcomes."""
     if not (life.school.continues and continuable(life.request, tally)):
         raise error
-    before = Before("".join(tally.said), tally.counted().completion_tokens or 0)
+    used = tally.counted()
+    before = Before("".join(tally.said), used.completion_tokens or 0, used.prompt_tokens or 0)
     while (call := await before.ask(life)) is not None:
         try:
             async with aclosing(before.follow(call)) as chunks:
@@ -53,8 +54,8 @@ def repeats(request: Request) -> bool:
 class Before:
     """What the client has of an answer that broke off, perhaps more than once."""
 
-    def __init__(self, said: str, tokens: int) -> None:
-        self.said, self.tokens = said, tokens
+    def __init__(self, said: str, tokens: int, prompt_tokens: int) -> None:
+        self.said, self.tokens, self.prompt_tokens = said, tokens, prompt_tokens
         self.unable: set[str] = set()
         """Those that refused to go on; they may still say it all again."""
         self.again = False
@@ -132,7 +133,7 @@ class Before:
         """The tokens that were said before are part of this expert's prompt and of the client's answer."""
         if self.again or usage.prompt_tokens is None or usage.completion_tokens is None:
             return usage
-        moved = min(self.tokens, usage.prompt_tokens)
+        moved = min(self.tokens, max(0, usage.prompt_tokens - self.prompt_tokens))
         return replace(
             usage,
             prompt_tokens=usage.prompt_tokens - moved,
