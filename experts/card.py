@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -30,6 +31,12 @@ class Usage(Struct, frozen=True):
     estimated: bool = False
 
 
+@lru_cache
+def _rates(prompt: float, cached: float | None, completion: float) -> tuple[int, int, int]:
+    """Nano-dollars per million tokens: fresh and cached ones of the prompt, and those of the answer."""
+    return nano(prompt), nano(prompt if cached is None else cached), nano(completion)
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """US dollars per million tokens, and per hour of CPU for experts on this machine."""
@@ -41,11 +48,12 @@ class Price:
 
     def tokens(self, usage: Usage) -> int:
         """Nano-dollars that `usage` costs, rounded up; unknown counts are taken as 0."""
-        prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-        cached = min(usage.cached_tokens or 0, prompt)
-        cached_price = self.prompt if self.cached is None else self.cached
-        fresh = (prompt - cached) * nano(self.prompt) + cached * nano(cached_price)
-        return -(-(fresh + completion * nano(self.completion)) // 1_000_000)
+        prompt, cached, completion = usage.prompt_tokens or 0, usage.cached_tokens or 0, usage.completion_tokens or 0
+        fresh_price, cached_price, completion_price = _rates(self.prompt, self.cached, self.completion)
+        cost = prompt * fresh_price + completion * completion_price
+        if cached:
+            cost += min(cached, prompt) * (cached_price - fresh_price)
+        return -(-cost // 1_000_000)
 
     def cpu(self, seconds: float) -> int:
         """Nano-dollars that `seconds` of CPU cost, rounded up."""

@@ -7,6 +7,7 @@ goes to a sink by callbacks, without a task. `Client.request` is a thin layer ov
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from collections import OrderedDict
@@ -63,6 +64,9 @@ class Client:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.time: Callable[[], float] = time.monotonic  # the loop's own clock once it runs
         self._timer: asyncio.TimerHandle | None = None
+        self._looks = math.inf
+        """When all exchanges are looked at next."""
+        self._usual, self._least = USUAL_DEADLINES, min(USUAL_DEADLINES)
 
     @property
     def free_slots(self) -> int:
@@ -91,7 +95,7 @@ class Client:
             self._waiting[exchange] = None
             self._grow(deadlines.connect)
         self._exchanges.add(exchange)
-        self.watch(exchange.due())
+        self.hurry(exchange)
         return exchange
 
     def request(
@@ -116,17 +120,25 @@ class Client:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
-        self._loop = self._timer = None
+        self._loop, self._timer, self._looks = None, None, math.inf
         await asyncio.sleep(0)  # the transports close in the loop's next turn
 
     # what connections and exchanges tell
 
     def watch(self, due: float) -> None:
-        if self._timer is None or due < self._timer.when():
+        if due < self._looks:
             if self._timer is not None:
                 self._timer.cancel()
             assert self._loop is not None
+            self._looks = due
             self._timer = self._loop.call_at(due, self._sweep)
+
+    def hurry(self, exchange: Exchange) -> None:
+        if exchange.deadlines is not self._usual:
+            self._usual = exchange.deadlines
+            self._least = min(self._usual)
+        if exchange.touched + self._least < self._looks:
+            self.watch(exchange.due())
 
     def free(self, connection: Connection, exchange: Exchange) -> None:
         self._exchanges.discard(exchange)
@@ -209,7 +221,7 @@ class Client:
 
     def _carry(self, connection: Connection, exchange: Exchange) -> None:
         connection.carry(exchange)
-        self.watch(exchange.due())
+        self.hurry(exchange)
 
     def _refuse(self, problem: HTTPError, stale: Exchange | None) -> None:
         """Hands the failure of a dial to the exchange that waits longest: each dial was made for one."""
@@ -222,7 +234,7 @@ class Client:
 
     def _sweep(self) -> None:
         """Ends the exchanges that are late, and wakes again when the next may be."""
-        self._timer = None
+        self._timer, self._looks = None, math.inf
         now = self.time()
         for exchange in [exchange for exchange in self._exchanges if exchange.due() <= now]:
             exchange.expire(now)

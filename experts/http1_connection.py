@@ -162,7 +162,7 @@ class Connection(asyncio.Protocol):
         """The answer began and goes on: from now on the idle deadline counts."""
         if self.exchange is not None:
             self._watched = True
-            self.pool.watch(self.exchange.due())
+            self.pool.hurry(self.exchange)
 
     def _fail(self, error: HTTPError) -> None:
         if self.exchange is not None:

@@ -11,10 +11,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
-
-from msgspec import Struct
-from msgspec.structs import replace
+from typing import NamedTuple, Protocol
 
 Headers = list[tuple[bytes, bytes]]
 """Names are lower-case."""
@@ -52,7 +49,7 @@ class ProtocolBroken(HTTPError):
     """The answer is not HTTP/1.1, or larger than its cap."""
 
 
-class Deadlines(Struct, frozen=True):
+class Deadlines(NamedTuple):
     """Seconds: to a connection (waiting for a free one included), from there to the first byte of the body,
     between two pieces of the body, and for all of it."""
 
@@ -91,6 +88,10 @@ class Pool(Protocol):
 
     def watch(self, due: float) -> None:
         """An exchange is due earlier than it was."""
+        ...
+
+    def hurry(self, exchange: Exchange) -> None:
+        """Sees to it that the exchange is looked at no later than it can be late."""
         ...
 
     def forget(self, exchange: Exchange) -> None:
@@ -152,7 +153,7 @@ class Exchange:
         """From now on the exchange has at most as many seconds."""
         if not self.done:
             total = min(self.deadlines.total, self.pool.time() - self.started + seconds)
-            self.deadlines = replace(self.deadlines, total=total)
+            self.deadlines = self.deadlines._replace(total=total)
             self.resume()
             self.pool.watch(self.due())
 

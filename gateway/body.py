@@ -21,7 +21,7 @@ def parsed(body: bytes) -> dict[str, Any]:
         raise APIError("invalid_json", f"The body is not valid JSON: {error.msg} at byte {error.pos}.") from None
     if not isinstance(fields, dict):
         raise APIError("invalid_json", "The body must be a JSON object.")
-    if body.count(b"{") + body.count(b"[") > DEPTH and _deep(fields):
+    if _deep(fields):
         raise APIError("invalid_value", f"The body nests more than {DEPTH} objects and lists inside each other.")
     if body.count(b'":') != _keys(fields):
         json.loads(body, object_pairs_hook=_once)
@@ -44,8 +44,8 @@ def _deep(value: Any) -> bool:
         level = [
             child
             for each in level
-            for child in (each.values() if isinstance(each, dict) else each)
-            if isinstance(child, dict | list)
+            for child in (each.values() if type(each) is dict else each)
+            if type(child) is dict or type(child) is list
         ]
         if not level:
             return False

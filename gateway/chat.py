@@ -22,6 +22,12 @@ NUMBERS: dict[str, tuple[float, float]] = {
 """Ranges of the OpenAI API reference; everything else is the expert's to judge."""
 
 COUNTS = ("max_tokens", "max_completion_tokens", "n")
+TYPES: dict[str, tuple[type, str]] = {
+    "stream": (bool, "a boolean"),
+    "stream_options": (dict, "an object"),
+    "tools": (list, "a list"),
+}
+CHECKED = (*TYPES, *NUMBERS, *COUNTS)
 
 
 def parse(body: bytes, request_id: str) -> Request:
@@ -46,30 +52,40 @@ def _check_messages(messages: Any) -> None:
     if not messages:
         raise APIError("invalid_value", "messages must not be empty.", "messages")
     for index, message in enumerate(messages):
-        param = f"messages[{index}]"
-        if not isinstance(message, dict):
-            raise APIError("invalid_type", f"{param} must be an object.", param)
-        if not isinstance(message.get("role"), str):
-            raise APIError(wrong(message.get("role")), f"{param}.role must be a string.", f"{param}.role")
-        if not isinstance(message.get("content"), str | list | None):
-            raise APIError("invalid_type", f"{param}.content must be a string or a list.", f"{param}.content")
+        if not isinstance(message, dict) or type(message.get("role")) is not str or message.get("content") is None:
+            _check_message(message, f"messages[{index}]")
+        elif type(message["content"]) not in CONTENTS:
+            param = f"messages[{index}].content"
+            raise APIError("invalid_type", f"{param} must be a string or a list.", param)
+
+
+CONTENTS = (str, list)
+
+
+def _check_message(message: Any, param: str) -> None:
+    if not isinstance(message, dict):
+        raise APIError("invalid_type", f"{param} must be an object.", param)
+    if not isinstance(message.get("role"), str):
+        raise APIError(wrong(message.get("role")), f"{param}.role must be a string.", f"{param}.role")
 
 
 def _check_options(options: dict[str, Any]) -> None:
-    if not isinstance(options.get("stream"), bool | None):
-        raise APIError("invalid_type", "stream must be a boolean.", "stream")
-    if not isinstance(options.get("stream_options"), dict | None):
-        raise APIError("invalid_type", "stream_options must be an object.", "stream_options")
-    for name, (low, high) in NUMBERS.items():
-        check_number(name, options.get(name), low, high)
-    for name in COUNTS:
-        value = options.get(name)
-        if isinstance(value, float):
-            raise APIError("invalid_type", f"{name} must be an integer.", name)
+    for name in CHECKED:
+        if options.get(name) is not None:
+            _check_option(name, options[name])
+
+
+def _check_option(name: str, value: Any) -> None:
+    if name in TYPES:
+        kind, what = TYPES[name]
+        if not isinstance(value, kind):
+            raise APIError("invalid_type", f"{name} must be {what}.", name)
+    elif name in NUMBERS:
+        check_number(name, value, *NUMBERS[name])
+    elif isinstance(value, float):
+        raise APIError("invalid_type", f"{name} must be an integer.", name)
+    else:
         check_number(name, value, 1, 10_000_000)
-    for name in ("tools", "stop"):
-        if name == "tools" and not isinstance(options.get(name), list | None):
-            raise APIError("invalid_type", f"{name} must be a list.", name)
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> None:

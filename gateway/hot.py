@@ -102,16 +102,15 @@ class Hot:
         """The headers that explain the answer."""
         return [(b"x-lyceum-expert", expert.encode()), (b"x-lyceum-decision", self.life.request.id.encode())]
 
-    def when_durable(self, rows: list[Group | None], then: Callable[[], None]) -> None:
-        """Calls `then` once the rows are in the ledger; if they cannot be, the client is told, if it is still there."""
-        if self.gone:
-            return
-        for row in rows:
-            if row is not None and not row.done:
-                row.waiting.append(partial(self.when_durable, rows, then))
+    def when_durable(self, row: Group | None, then: Callable[[], None]) -> None:
+        """Calls `then` once the last decision and a row written after it are in the ledger; if they cannot be, the
+        client is told, if it is still there."""
+        for group in (row, self.life.recorded):  # groups end in the order in which they were begun
+            if group is not None and not group.done:
+                group.waiting.append(partial(self.when_durable, row, then))
                 return
-        failed = next((row.error for row in rows if row is not None and row.error is not None), None)
-        if failed is None:
+            if group is not None and group.error is not None and not self.gone:
+                self.refuse(group.error)
+                return
+        if not self.gone:
             then()
-        else:
-            self.refuse(failed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from experts import sse
@@ -107,7 +108,7 @@ class Plain(Call):
         if answer.finish_reason is None:
             raise BrokenOff("the expert's answer has no end", cost=answer.cost)
         row = self.tally.settle(answer, "answered")
-        self.hot.when_durable([self.hot.life.recorded, row], lambda: self.send(chunk, answer.cost))
+        self.hot.when_durable(row, partial(self.send, chunk, answer.cost))
 
     def send(self, chunk: Chunk, cost: int | None) -> None:
         """The answer to the client."""
@@ -167,7 +168,7 @@ class Stream(Call):
             return b"".join(out)
         self.held += out
         if speaks:
-            self.hot.when_durable([self.hot.life.recorded], self.begin)
+            self.hot.when_durable(None, self.begin)
         return b""
 
     def begin(self) -> None:
@@ -198,7 +199,7 @@ class Stream(Call):
             self.tally.note(rest)
             self.events.of(rest)
         row = self.tally.settle(self.tally.answer(), "answered")
-        self.hot.when_durable([self.hot.life.recorded, row], self.finish)
+        self.hot.when_durable(row, self.finish)
 
     def finish(self) -> None:
         """What is still owed, and the end of the stream."""
@@ -233,4 +234,4 @@ class Stream(Call):
         if not self.begun:
             super().failed(error)
             return
-        self.hot.when_durable([self.fail(error)], lambda: self.hot.resume(self, self.events, error))
+        self.hot.when_durable(self.fail(error), lambda: self.hot.resume(self, self.events, error))
