@@ -14,7 +14,7 @@ from experts.card import Price, Usage
 from experts.openai_answer import Progress, count
 from experts.openai_errors import broken, of_payload
 
-PATHS = {CHAT: "/chat/completions", "responses": "/responses", "messages": "/messages"}
+PATHS = {CHAT: "/chat/completions", "responses": "/responses", "messages": "/messages", "completions": "/completions"}
 """Below the URL of a server, by dialect."""
 
 ANTHROPIC_VERSION = "2023-06-01"

@@ -16,6 +16,7 @@ from experts import native, sse
 from experts.base import CHAT as CHAT_DIALECT
 from experts.base import Chunk, ExpertError, Request, SetupError, Unavailable
 from experts.card import Card
+from experts.completions_answer import CompletionsReading
 from experts.continuation import Manner, prefilled
 from experts.http1 import Client
 from experts.http1_exchange import Deadlines, Exchange, HTTPError, Sink
@@ -27,7 +28,11 @@ from experts.responses_answer import ResponsesReading
 
 JSON, EVENTS = b"application/json", b"text/event-stream"
 ERROR_BYTES = 1024 * 1024
-READINGS: Mapping[str, type[native.Reading]] = {"responses": ResponsesReading, "messages": MessagesReading}
+READINGS: Mapping[str, type[native.Reading]] = {
+    "responses": ResponsesReading,
+    "messages": MessagesReading,
+    "completions": CompletionsReading,
+}
 CHAT = "/chat/completions"
 SECONDS_TO_END = 1.0
 """How long the rest of an answer may take after `[DONE]` for its connection to be used again."""
@@ -64,8 +69,8 @@ class OpenAIHTTP:
     variable that holds the key; `key` is for servers that we start ourselves. `headers` are sent along; those of
     the client never are. `paths` are the endpoints that the server has besides: `paths = ["/embeddings", "/audio"]`.
     `continues` says how the server goes on with an answer that another expert began: `prefill` (llama.cpp and
-    others), `sglang`, `vllm`. A server that has /responses or /messages too is asked there by clients that speak so:
-    `dialects = ["chat", "responses"]`.
+    others), `sglang`, `vllm`. A server that has /completions, /responses or /messages is asked there by clients that
+    speak so: `dialects = ["chat", "completions", "responses"]`.
     """
 
     name: str

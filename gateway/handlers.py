@@ -12,7 +12,7 @@ from typing import Any
 from experts.base import Request
 from experts.card import dollars
 from experts.catalog import Demand, eligible
-from gateway import chat, embeddings, errors, hot, messages_handlers, passing, responses_handlers
+from gateway import chat, completions, embeddings, errors, hot, messages_handlers, passing, responses_handlers
 from gateway.auth import Keys
 from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
@@ -75,6 +75,7 @@ class Door:
             ("GET", "/healthz"): self.healthz,
             ("GET", "/readyz"): self.readyz,
             ("GET", "/metrics"): self.show_metrics,
+            **completions.handlers(self),
             **embeddings.handlers(self),
             **messages_handlers.handlers(self),
             **passing.handlers(self),

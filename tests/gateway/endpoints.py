@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from experts.card import Card
 from experts.openai_http import OpenAIHTTP
 from policies.base import Policy
 from tests.experts.raw import STREAM_HEAD, Handler, Talk, answer, chunked
@@ -54,11 +55,12 @@ async def gateway(
     paths: tuple[str, ...] = ALL,
     policy: Policy | None = None,
     change: Callable[[Any], None] = lambda door: None,
+    card: Card = CARD,
 ) -> AsyncIterator[tuple[Served, list[Told]]]:
     """A gateway in front of `talker`, who only chats, and `server`, which has the paths."""
     seen: list[Told] = []
     async with raw_serving(replying(seen, replies)) as upstream:
-        able = OpenAIHTTP("server", CARD, url=upstream.url + "/v1", model="their-model", key="ours", paths=paths)
+        able = OpenAIHTTP("server", card, url=upstream.url + "/v1", model="their-model", key="ours", paths=paths)
         door = make_door(folder, [scripted("talker"), able], policy)
         change(door)
         async with serving(door) as served:
