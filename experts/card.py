@@ -72,4 +72,4 @@ class Card:
     modalities: frozenset[str] = frozenset({"text"})
     price: Price = Price()
     dialects: frozenset[str] = frozenset({"chat"})
-    """What an expert behind HTTP is asked in: chat, responses, messages."""
+    """What an expert behind HTTP is asked in: chat, completions, responses, messages."""
