@@ -42,10 +42,9 @@ LONGEST_MESSAGE, LONGEST_READ = 300, 4000
 
 
 def of_status(status: int, headers: Headers, body: bytes, now: float) -> ExpertError:
-    """The error that a non-2xx answer means, which nobody bills. `now` is the wall clock's second, for dates in Retry-After."""
+    """The error that a non-2xx answer means. `now` is the wall clock's second, for dates in Retry-After."""
     about = _about(_load(body))
     about["status"] = status
-    about["cost"] = 0
     wait = retry_after(dict(headers), now)
     if wait is not None:
         about["retry_after"] = wait

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from experts.base import Answer, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
-from experts.card import Usage
+from experts.card import Card, Usage
 from experts.catalog import CHARACTERS_PER_TOKEN, Catalog, Demand, eligible
 from gateway.errors import refusal
 from gateway.money import Promise, unavailable
@@ -39,6 +39,8 @@ class Life(Struct, eq=False):
     demand: Demand = NOTHING
     catalog: Catalog = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
+    too_small: int = 0
+    """The largest context, in tokens, that an expert found too small for the request."""
     step: int = -1
     total: int = 0
     """Nano-dollars of every outcome so far."""
@@ -57,7 +59,17 @@ class Life(Struct, eq=False):
         self.step += 1
         if self.step >= len(self.catalog) + SPARE_STEPS:
             raise refusal("exhausted", self.last_error())
-        return self.decide(self.policy, self.catalog, self.outcomes)
+        catalog = self.catalog
+        if self.too_small:
+            catalog = {name: card for name, card in catalog.items() if card.context > self.too_small}
+        return self.decide(self.policy, catalog, self.outcomes)
+
+    def fits_another(self, card: Card, error: ExpertError) -> bool:
+        """Whether the request is too long for an expert and there are larger ones: from now on only they are asked."""
+        if error.about.get("code") != "context_length_exceeded":
+            return False
+        self.too_small = max(self.too_small, card.context)
+        return any(other.context > self.too_small for other in self.catalog.values())
 
     def resume(self, able: Catalog, outcomes: tuple[Outcome, ...]) -> Ask | Accept:
         """Who of those that can goes on with the answer that broke off. Raises as `next` does."""
@@ -65,7 +77,8 @@ class Life(Struct, eq=False):
         return self.decide(instead(self.policy, Resume()), able, outcomes)
 
     def decide(self, policy: Policy, catalog: Catalog, outcomes: tuple[Outcome, ...]) -> Ask | Accept:
-        """A decision, its row queued."""
+        """A decision, its row queued. Raises APIError if the key may ask nobody of the catalog."""
+        catalog = self.school.books.permit(self.key, self.request.model, catalog)
         estimates = self.school.estimates(self.request, self.demand, catalog, outcomes)
         allowance = self.school.books.allowance(self.key, self.request)
         state = State(self.request, estimates, outcomes, allowance, self.school.draw())
@@ -192,7 +205,8 @@ class Tally:
         if cost is None and self.chunks:
             answer = self.answer()
             cost, usage = answer.cost, answer.usage
-        return Failure(self.expert.name, error.reason, error.retryable, cost, self.timing(), error, usage)
+        retryable = error.retryable or self.life.fits_another(self.expert.card, error)
+        return Failure(self.expert.name, error.reason, retryable, cost, self.timing(), error, usage)
 
     def settle(self, outcome: Outcome, kind: str) -> Group | None:
         """Queues the outcome's row, the first time; its group ends when it is durable."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -167,3 +168,18 @@ async def test_nothing_is_asked_when_the_ledger_cannot_be_written(tmp_path):
     assert response.status_code == 503
     assert response.json()["error"]["code"] == "ledger_unavailable"
     assert asked == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_too_long_for_one_expert_goes_to_a_larger_one_only(tmp_path, stream):
+    """Row 13, S12 of row 1: no other try on the same size."""
+    refusal = Rejected("too long", status=400, code="context_length_exceeded", param="messages")
+    small = scripted("small", fail=refusal)
+    same, large = scripted("same"), scripted("large", "it fits")
+    large.card = replace(CARD, context=CARD.context * 2)
+    async with serving(make_door(tmp_path, [small, same, large])) as served:
+        response = await served.ask(stream=stream)
+        outcomes = served.ledger("outcomes")
+
+    assert response.headers["x-lyceum-expert"] == "large"
+    assert [row["expert"] for row in outcomes] == ["small", "large"]
