@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": ("gateway.serve", "start the experts and the gateway"),
     "check": ("gateway.check", "check a configuration without starting anything"),
     "ask": ("gateway.ask", "ask in the terminal: the answer, who gave it, why, at what cost"),
+    "keys": ("gateway.keys", "virtual keys of clients: create, list, rotate, revoke"),
     "probe": ("bench.probe", "ask every expert prompts with checkable answers: the outcome table"),
     "fit": ("gateway.fit", "train the router from an outcome table"),
     "report": ("bench.report", "what it cost, what it was worth: one HTML page and a table"),

@@ -1,4 +1,4 @@
-"""Who is asking: bearer keys, known by the SHA-256 of their text; every route denies what it does not know."""
+"""Who is asking: bearer keys of the configuration and virtual ones; every route denies what it does not know."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from experts.base import SetupError
+from experts.build import convert
+from experts.catalog import Catalog
 from gateway.errors import APIError
+from policies.keys import Key, pepper
+from policies.keys import Keys as VirtualKeys
 
 PREFIX = "lyc-"
 SCHEME = b"bearer "
+KEYS, PEPPER = "keys.sqlite", "pepper"
+"""The files of virtual keys in the state folder."""
+TABLE = ("env", "sha256", "org", "team", "user", "experts", "policies")
+"""What a `[keys.NAME]` table may say."""
 
 
 def digest(secret: str) -> bytes:
@@ -25,33 +34,99 @@ def digest(secret: str) -> bytes:
 class Kept(NamedTuple):
     """A key as it is known here."""
 
-    name: str
+    key: Key
     digest: bytes
 
 
-NOBODY = Kept("", bytes(32))
+NOBODY = Kept(Key("", ""), bytes(32))
 
 
 class Keys:
-    """The keys of the configuration, by name."""
+    """The keys of the configuration by the digests of their secrets, and the virtual ones that are kept in a file."""
 
-    def __init__(self, digests: Mapping[str, bytes]) -> None:
-        self.kept = {value: Kept(name, value) for name, value in digests.items()}
+    def __init__(self, digests: Mapping[str, bytes], about: Mapping[str, Key] | None = None) -> None:
+        """`about` says more of a key than its name."""
+        self.known = {name: Key(name, name) for name in digests} | dict(about or {})
+        self.kept = {value: Kept(self.known[name], value) for name, value in digests.items()}
+        self.virtual: Virtual | None = None
+        self.open = not any(key.experts or key.policies for key in self.known.values())
+        """Whether every key may ask everybody."""
 
     def name(self, headers: Mapping[bytes, bytes]) -> str:
         """The name of the key that a call carries. Raises APIError 401 with one message for every cause."""
         header = headers.get(b"authorization", b"")
         presented = hashlib.sha256(header[len(SCHEME) :]).digest()
         kept = self.kept.get(presented, NOBODY)
-        if not hmac.compare_digest(kept.digest, presented) or header[: len(SCHEME)].lower() != SCHEME:
+        bearer = header[: len(SCHEME)].lower() == SCHEME
+        if bearer and hmac.compare_digest(kept.digest, presented):
+            return kept.key.name
+        key = self.virtual.find(header[len(SCHEME) :]) if bearer and self.virtual is not None else None
+        if key is None:
             raise APIError("invalid_api_key", headers={"www-authenticate": "Bearer"})
-        return kept.name
+        self.known[key.id] = key
+        self.open = self.open and not (key.experts or key.policies)
+        return key.id
+
+    def scopes(self, name: str) -> Mapping[str, str]:
+        """What budgets and rates meet of a key that has just been named."""
+        known = self.known.get(name)
+        return {"key": name} if known is None else known.scopes
+
+    def may(self, name: str, model: str) -> bool:
+        """Whether a key may ask for a model that is no expert's name: a policy, or the dial."""
+        known = self.known.get(name)
+        return known is None or not known.policies or model.partition(":")[0] in known.policies
+
+    def experts(self, name: str, experts: Iterable[str]) -> list[str]:
+        """Those of some experts that a key may ask."""
+        known = self.known.get(name)
+        return [expert for expert in experts if known is None or not known.experts or expert in known.experts]
+
+    async def close(self) -> None:
+        """Ends after what was changed is durable."""
+        if self.virtual is not None and self.virtual.keys is not None:
+            await self.virtual.keys.close()
+
+    def permitted(self, name: str, model: str, catalog: Catalog) -> Catalog:
+        """The experts that a key may ask. Raises APIError if there is none, or if the policy is not for it."""
+        known = self.known.get(name)
+        if self.open or known is None or not catalog:
+            return catalog
+        kept = {expert: catalog[expert] for expert in self.experts(name, catalog)}
+        if not kept or not (model in catalog or self.may(name, model)):
+            raise APIError("model_not_allowed", param="model")
+        return kept
 
 
-def from_table(table: Mapping[str, Mapping[str, str]]) -> Keys:
+class Virtual:
+    """The virtual keys of a state folder; its files are opened once there are any."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.keys: VirtualKeys | None = None
+
+    def opened(self) -> VirtualKeys:
+        """The keys, their file made if there is none. Raises SetupError."""
+        if self.keys is None:
+            self.keys = VirtualKeys(self.folder / KEYS, pepper(self.folder / PEPPER))
+        return self.keys
+
+    def find(self, secret: bytes) -> Key | None:
+        """The key of a secret. Raises APIError if the file cannot be read: that is nobody's wrong key."""
+        if self.keys is None and not (self.folder / KEYS).exists():
+            return None
+        try:
+            return self.opened().find(secret.decode("latin-1"))
+        except (sqlite3.Error, SetupError) as error:
+            raise APIError("key_store_unavailable") from error
+
+
+def from_table(table: Mapping[str, Mapping[str, Any]]) -> Keys:
     """Keys of a configuration's `[keys.NAME]` tables: `env` names a variable with the secret, `sha256` is its hash."""
-    digests = {}
+    digests, about = {}, {}
     for name, entry in table.items():
+        given = {key: value for key, value in entry.items() if key not in ("env", "sha256")}
+        about[name] = convert({**given, "id": name, "name": name}, Key, f"keys.{name}")
         if "sha256" in entry:
             digests[name] = _hex(entry["sha256"], name)
             continue
@@ -59,7 +134,17 @@ def from_table(table: Mapping[str, Mapping[str, str]]) -> Keys:
         if not secret:
             raise SetupError(f"keys.{name}: set the variable {entry.get('env', '')!r} or give sha256")
         digests[name] = digest(secret)
-    return Keys(digests)
+    return Keys(digests, about)
+
+
+def admin(variable: str) -> bytes | None:
+    """The digest of the key for /admin, from the variable that holds it. Raises SetupError if it is not set."""
+    if not variable:
+        return None
+    secret = os.environ.get(variable)
+    if not secret:
+        raise SetupError(f"server.admin_key_env: set the variable {variable!r}, or take the key out")
+    return digest(secret)
 
 
 def _hex(value: str, name: str) -> bytes:

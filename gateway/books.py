@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from experts.base import Outcome, Request, SetupError
+from experts.catalog import Catalog
 from gateway.metrics import Metrics
 from gateway.money import Money, settle
 from policies.base import Decision, State
@@ -32,6 +33,8 @@ class Books:
         """Without `money` nothing is limited; `clock` tells Unix seconds."""
         self.ledger, self.metrics, self.clock = ledger, Metrics(), clock
         self.money = money or Money(None)
+        self.permit: Callable[[str, str, Catalog], Catalog] = lambda key, model, catalog: catalog
+        """The experts of a catalog that a key may ask for a model."""
 
     async def start(self) -> None:
         """Raises SetupError if there are budgets or rates and their store does not answer."""

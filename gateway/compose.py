@@ -14,7 +14,7 @@ from typing import Any
 from experts.base import SetupError
 from experts.build import build, check_key, load
 from gateway import terms
-from gateway.auth import Keys, digest, from_table, local_key
+from gateway.auth import Keys, Virtual, admin, digest, from_table, local_key
 from gateway.books import Books
 from gateway.config import Builder, Config, of
 from gateway.encoder import CHARACTERS, EncoderClient
@@ -148,14 +148,16 @@ def outcomes_path(config: Config) -> Path:
 
 
 def keys(config: Config) -> Keys:
-    """The configured keys; without any, one local key in the state folder."""
+    """The configured keys, or without any one local key in the state folder; and the virtual ones there."""
     if config.keys:
-        return from_table(config.keys)
-    try:
-        secret = local_key(key_path(config))
-    except OSError as error:
-        raise SetupError(f"{key_path(config)}: cannot keep the local key: {error.strerror}") from error
-    return Keys({LOCAL: digest(secret)})
+        made = from_table(config.keys)
+    else:
+        try:
+            made = Keys({LOCAL: digest(local_key(key_path(config)))})
+        except OSError as error:
+            raise SetupError(f"{key_path(config)}: cannot keep the local key: {error.strerror}") from error
+    made.virtual = Virtual(Path(config.state.folder))
+    return made
 
 
 def key_path(config: Config) -> Path:
@@ -165,9 +167,12 @@ def key_path(config: Config) -> Path:
 
 def door(config: Config) -> Door:
     """The door with everything behind it."""
+    made, known = school(config), keys(config)
+    made.books.money.who, made.books.permit = known.scopes, known.permitted
     return Door(
-        school(config),
-        keys(config),
+        made,
+        known,
+        admin_key=admin(config.server.admin_key_env),
         names_expert=config.server.answer_model == "expert",
         once=idempotency(config),
         stored=stored(config),

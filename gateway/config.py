@@ -12,6 +12,7 @@ from typing import Any
 from experts.base import Expert, SetupError
 from experts.build import build, check_key, convert
 from gateway import terms
+from gateway.auth import TABLE
 from gateway.terms import Accounts
 from policies.base import Policy
 from routers.base import Encoder
@@ -24,6 +25,8 @@ class Server:
     host: str = "127.0.0.1"
     port: int = 8000
     body_mb: float = 32.0
+    admin_key_env: str = ""
+    """The environment variable that holds the key for `/admin`; empty: nobody may go there."""
     answer_model: str = "expert"
     """What `model` says in an answer: the `expert` that gave it, or the model that was `requested`."""
     workers: int = 0
@@ -76,7 +79,7 @@ class Config:
     router: Mapping[str, Any]
     policy: Mapping[str, Any]
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    keys: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     encoder: Mapping[str, Any] | None = None
     server: Server = Server()
     state: State = State()
@@ -127,7 +130,7 @@ def of(tables: Mapping[str, Any]) -> Config:
             raise SetupError(f"{name}: this table is missing")
     for name, entry in tables.get("keys", {}).items():
         for key in entry:
-            check_key(key, ["env", "sha256"], f"keys.{name}.{key}")
+            check_key(key, list(TABLE), f"keys.{name}.{key}")
     values = dict(tables)
     for name, kind in (("server", Server), ("state", State), ("accounts", Accounts)):
         values[name] = _section(values.get(name, {}), kind, name)

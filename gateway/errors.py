@@ -35,6 +35,7 @@ ERRORS: dict[str, Row] = {
     "bad_request": Row(400, IRE, "The request is not valid HTTP/1.1."),
     "expert_rejected": Row(400, IRE, "The expert refused this request."),
     "invalid_api_key": Row(401, "authentication_error", "The API key is missing or not known."),
+    "model_not_allowed": Row(403, "permission_error", "This key may not ask for this model."),
     "not_found": Row(404, IRE, "There is nothing at this address."),
     "model_not_found": Row(404, IRE, "There is no such model."),
     "endpoint_not_served": Row(404, IRE, "No expert here has this endpoint."),
@@ -65,6 +66,8 @@ ERRORS: dict[str, Row] = {
     "budget_store_unavailable": Row(
         503, "server_error", "What was spent cannot be looked up; nothing is asked unpaid.", True
     ),
+    "key_store_unavailable": Row(503, "server_error", "Keys cannot be looked up right now.", retry=True),
+    "key_not_found": Row(404, IRE, "There is no such key, or it has been revoked."),
     "ledger_unavailable": Row(
         503, "server_error", "The ledger cannot be written; nothing is answered unrecorded.", True
     ),

@@ -12,7 +12,7 @@ from typing import Any
 from experts.base import Request
 from experts.card import dollars
 from experts.catalog import Demand, eligible
-from gateway import chat, completions, embeddings, errors, hot, messages_handlers, passing, responses_handlers
+from gateway import admin, chat, completions, embeddings, errors, hot, messages_handlers, passing, responses_handlers
 from gateway.auth import Keys
 from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
@@ -38,6 +38,8 @@ class Door:
 
     school: School
     keys: Keys
+    admin_key: bytes | None = None
+    """The digest of the key for /admin; `None`: nobody may go there."""
     names_expert: bool = True
     """Whether `model` in an answer is the expert's name; else it is the model that was requested."""
     started: int = field(default_factory=lambda: int(time.time()))
@@ -58,6 +60,7 @@ class Door:
         if self.stored is not None:
             await self.stored.close()
         await self.school.stop()
+        await self.keys.close()
 
     @property
     def metrics(self) -> Metrics:
@@ -75,6 +78,7 @@ class Door:
             ("GET", "/healthz"): self.healthz,
             ("GET", "/readyz"): self.readyz,
             ("GET", "/metrics"): self.show_metrics,
+            **admin.handlers(self),
             **completions.handlers(self),
             **embeddings.handlers(self),
             **messages_handlers.handlers(self),
@@ -178,19 +182,21 @@ class Door:
 
     async def models(self, call: HTTPCall, reply: Reply) -> None:
         """GET /v1/models: `auto`, the policies and the experts, each to be named as `model`."""
-        self.keys.name(call.headers)
-        await send_json(reply, {"object": "list", "data": [self._model(name) for name in self._names()]})
+        names = self._names(self.keys.name(call.headers))
+        await send_json(reply, {"object": "list", "data": [self._model(name) for name in names]})
 
     async def model(self, call: HTTPCall, reply: Reply) -> None:
         """GET /v1/models/{id}: one of them."""
-        self.keys.name(call.headers)
+        key = self.keys.name(call.headers)
         name = call.path.removeprefix("/v1/models/")
-        if name not in self._names():
+        if name not in self._names(key):
             raise APIError("model_not_found", param="model")
         await send_json(reply, self._model(name))
 
-    def _names(self) -> list[str]:
-        return [AUTO, *self.school.policies, *self.school.experts]
+    def _names(self, key: str) -> list[str]:
+        """What a key may name as model."""
+        policies = [name for name in (AUTO, *self.school.policies) if self.keys.may(key, name)]
+        return [*policies, *self.keys.experts(key, self.school.experts)]
 
     def _model(self, name: str) -> dict[str, Any]:
         expert = self.school.experts.get(name)
@@ -204,7 +210,7 @@ class Door:
         request = chat.parse(call.body, call.id)
         name, policy = self.policy(request.model)
         request = await self.school.embedded(request)
-        catalog = self.school.catalog(request.model)
+        catalog = self.school.books.permit(key, request.model, self.school.catalog(request.model))
         demand = Demand.of(request)
         able = eligible(demand, catalog)
         estimates = self.school.estimates(request, demand, able)
