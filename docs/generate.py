@@ -119,8 +119,8 @@ def configuration() -> Iterator[str]:
         yield f"`{title}`\n\n" + table(("key", "default", "what it means"), keys(kind))
     yield "`[rates.NAME]`: `scope` as of a budget, and `requests_per_minute`, `tokens_per_minute`, `concurrent`."
     yield (
-        "`[keys.NAME]`: `env` names the variable that holds a client's key, or `sha256` is the key's hash; `org`, `team`,"
-        " `user` for budgets; `experts` and `policies` are the only ones that it may ask."
+        "`[keys.NAME]`: `env` names the variable that holds a client's key, or `sha256` is the key's hash; `org`,"
+        " `team`, `user` for budgets; `experts` and `policies` are the only ones that it may ask."
     )
     yield "`[experts.NAME]`: `use`, the keys of its class, and its card:\n\n" + table(
         ("key", "default", "what it means"), keys(Card)

@@ -53,7 +53,8 @@ async def test_every_address_denies_whoever_has_no_key_row_61(tmp_path):
             for secret in (None, "wrong", "lyc-x-wrong"):
                 response = await served.http(secret).request(method, path, content=b"{}")
                 if route not in OPEN:
-                    assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key"), path
+                    assert response.status_code == 401, path
+                    assert "key" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("secret", [KEY, "wrong", None])
