@@ -17,6 +17,7 @@ from gateway.app import App, find, request_id
 from gateway.errors import APIError
 from gateway.handlers import Door
 from gateway.http import Handler, HTTPCall
+from gateway.known import BARRED, Known, cut
 from gateway.limits import HEAD_BYTES, HEAD_LINES, PARTING_SECONDS, PIPELINE, URL_BYTES, Sweeper
 from gateway.turn import Turn
 
@@ -42,6 +43,11 @@ class Connection(asyncio.Protocol):
         self.writable: asyncio.Future[None] | None = None
         self.due: float | None = None
         """The loop's time at which the connection is late; `None` while an answer is being made."""
+        self.between = True
+        """Whether no request is under way in the parser."""
+        self.piece = b""
+        """What came last, if a request begins with it."""
+        self.known: Known | None = None
         self.begin()
 
     # what uvicorn and the transport tell
@@ -61,8 +67,12 @@ class Connection(asyncio.Protocol):
             self.turn.gone()
 
     def data_received(self, data: bytes) -> None:
-        if self.closing and self.turn is None:
-            return  # what still comes is thrown away, so that the answer before it is not lost to a reset
+        if self.turn is None:
+            if self.closing:
+                return  # what still comes is thrown away, so that the answer before it is not lost to a reset
+            if self.between and self.known is not None and self.again(self.known, data):
+                return
+        self.piece = data if self.between else b""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -70,6 +80,26 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             self.refuse(cause if isinstance(cause, APIError) else REFUSED)
+
+    def again(self, known: Known, data: bytes) -> bool:
+        """Takes a whole request whose head is the last one's; whether it was one."""
+        body = known.body(data)
+        if body is None or len(body) > self.cap or self.door.leaving:
+            return False
+        headers = {**known.headers, b"content-length": b"%d" % len(body)}
+        call = HTTPCall("POST", known.path, headers, body, request_id(), known.query)
+        self.take(Turn(self, call, known.route, False), known.handler)
+        return True
+
+    def learn(self, call: HTTPCall) -> None:
+        """Remembers the head of a request that came in one piece."""
+        assert self.handler is not None
+        size = len(call.body)
+        if call.method != "POST" or not BARRED.isdisjoint(call.headers) or not size or size >= len(self.piece):
+            return
+        parts = cut(self.piece, size)
+        if parts is not None:
+            self.known = Known(*parts, self.handler, self.route, call.path, call.query, self.headers)
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -111,6 +141,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self.begin()
+        self.between = False
         if self.turn is None:
             self.due = self.sweeper.head()
 
@@ -162,7 +193,10 @@ class Connection(asyncio.Protocol):
         old = self.parser.get_http_version() == "1.0"
         if old or self.door.leaving or self.parser.should_upgrade() or not self.parser.should_keep_alive():
             self.closing = True
-        self.url = b""
+        self.url, self.between = b"", True
+        if not self.closing and self.route != "other":
+            self.learn(call)
+        self.piece = b""
         turn = Turn(self, call, self.route, old)
         if self.turn is None:
             self.take(turn, self.handler)
