@@ -341,7 +341,7 @@ async def test_the_name_of_a_request_tells_when_to_look_for_its_story(path):
 
 
 async def test_a_row_written_again_much_later_is_shown_twice(path, monkeypatch):
-    monkeypatch.setattr("policies.ledger.AGAIN", 2)
+    monkeypatch.setattr("policies.record.AGAIN", 2)
     async with opened(path) as ledger:
         for number in (1, 1, 2, 3, 1):
             await ledger.write(OutcomeRow.of(f"d{number}", 0, ANSWER, 1.0))

@@ -1,0 +1,101 @@
+"""Reads the ledger's file: the story of one request, rows of a time, what was spent, what is damaged."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from policies.rows import KINDS, decode, readable
+from policies.schema import reader
+
+AGAIN = 100_000
+"""A row that is written again within so many others is shown once."""
+EARLY, LATE = 60.0, 3600.0
+"""Seconds around the birth of a request in which its story is looked for: clocks differ, answers take time."""
+
+
+class Record:
+    """What a ledger's file holds. Reading never waits for writing, whoever writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def explain(self, decision: str) -> dict[str, Any] | None:
+        """The whole story of one request: its decisions, each with all estimates, and what they brought."""
+        born = born_of(decision)
+        since, until = (0.0, float("inf")) if born is None else (born - EARLY, born + LATE)
+        found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+        for kind, *row in _once(self._lines(since, until, decision)):
+            if row[0] == decision:
+                found[kind].append(readable((kind, *row)))
+        decisions, outcomes, settlements = found.values()
+        if not decisions:
+            return None
+        costs = [outcome["cost"] for outcome in outcomes]
+        return {
+            "id": decision,
+            "cost": None if None in costs else sum(costs),
+            "decisions": sorted(decisions, key=lambda row: row["step"]),
+            "outcomes": sorted(outcomes, key=lambda row: row["step"]),
+            "settlements": sorted(settlements, key=lambda row: row["step"]),
+        }
+
+    def spend(self, since: float, until: float) -> int:
+        """Nano-dollars of the outcomes with a known cost, from `since` up to, but without, `until` (Unix seconds)."""
+        with closing(reader(self.path)) as connection:
+            query = "SELECT coalesce(sum(cost), 0) FROM groups WHERE first >= ? AND last < ?"
+            total = int(connection.execute(query, (since, until)).fetchone()[0])
+        for row in map(readable, self._lines(since, until, "", "AND NOT (first >= ? AND last < ?)", since, until)):
+            if since <= row["time"] < until:
+                total += row.get("cost") or 0
+        return total
+
+    def rows(self, table: str, since: float = 0.0, until: float = float("inf")) -> Iterator[dict[str, Any]]:
+        """The rows of `decisions`, `outcomes` or `settlements` in the order they were written."""
+        kind = table.removesuffix("s")
+        for line in _once(self._lines(since, until)):
+            if line[0] == kind:
+                row = readable(line)
+                if since <= row["time"] < until:
+                    yield row
+
+    def damaged(self) -> list[int]:
+        """The numbers of the groups whose checksum is wrong. Reads the whole file."""
+        with closing(reader(self.path)) as connection:
+            rows = connection.execute("SELECT row, lines, checksum FROM groups ORDER BY row")
+            return [row["row"] for row in rows if zlib.crc32(row["lines"]) != row["checksum"]]
+
+    def _lines(
+        self, since: float, until: float, holding: str = "", also: str = "", *values: Any
+    ) -> Iterator[list[Any]]:
+        """The lines of the sound groups that may have rows of a time and hold a text."""
+        where = f"last >= ? AND first < ? AND instr(lines, CAST(? AS BLOB)) > 0 {also}"
+        with closing(reader(self.path)) as connection:
+            query = f"SELECT lines, checksum FROM groups WHERE {where} ORDER BY row"  # noqa: S608 - our own names
+            for row in connection.execute(query, (since, until, holding, *values)):
+                if zlib.crc32(row["lines"]) == row["checksum"]:
+                    yield from decode(row["lines"])
+
+
+def born_of(decision: str) -> float | None:
+    """The Unix second with which the name of a request begins; `None` for a name that was not made by a gateway."""
+    try:
+        return float(int(decision[:8], 16)) if len(decision) == 24 else None
+    except ValueError:
+        return None
+
+
+def _once(lines: Iterator[list[Any]]) -> Iterator[list[Any]]:
+    """The lines without those that were written again."""
+    seen: dict[tuple[Any, ...], None] = {}
+    for line in lines:
+        key = tuple(line[:3]) if line[0] == "decision" else tuple(line[:4])
+        if key in seen:
+            continue
+        if len(seen) >= AGAIN:
+            del seen[next(iter(seen))]
+        seen[key] = None
+        yield line
