@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from experts.build import load as load_class
+from routers.calibrated import Calibrated
 from routers.inputs import Inputs
 from routers.linear import level_and_gaps
 
@@ -44,6 +45,7 @@ class Blend:
     gaps: NDArray[np.float32]
     easy: float
     difference: NDArray[np.float32]
+    calibrated: Calibrated | None = None
 
     @classmethod
     def fit(
@@ -56,17 +58,21 @@ class Blend:
         easy = float(level.mean())
         whole = [kind.fit(inputs, score, domains) for kind in kinds]
         unseen = [split(out_of_fold(kind, inputs, score, domains), easy, difference) for kind in kinds]
-        levels = np.hstack([one for one, _ in unseen])
-        contest = gap_weights(np.stack([one for _, one in unseen]), gaps, difference, np.isfinite(score))
+        levels, told = np.hstack([one for one, _ in unseen]), np.stack([one for _, one in unseen])
+        ease = least_squares(levels, level[:, 0] - easy)
+        contest = gap_weights(told, gaps, difference, np.isfinite(score))
+        predicted = easy + difference + (levels @ ease)[:, None] + np.tensordot(contest, told, 1)
         return cls(
             tuple(whole),
-            least_squares(levels, level[:, 0] - easy).astype(np.float32),
+            ease.astype(np.float32),
             contest.astype(np.float32),
             easy,
             difference.astype(np.float32),
+            Calibrated.fit(predicted, score),
         )
 
     def predict(self, inputs: Inputs) -> tuple[Matrix, Matrix]:
+        """Calibrated quality, and its doubt."""
         import numpy as np
 
         told = [head.predict(inputs) for head in self.heads]
@@ -76,7 +82,8 @@ class Blend:
         quality = (self.gaps @ flat).reshape(said.shape[1:]) + level[:, None] + self._offset
         # Their own doubts, as far as the heads are different witnesses, and their disagreement.
         spread = (self._shares**2) @ doubt.reshape(flat.shape) ** 2 + self._shares @ (flat - quality.ravel()) ** 2
-        return quality, np.sqrt(spread + LEAST_VARIANCE).reshape(quality.shape)
+        std = np.sqrt(spread + LEAST_VARIANCE).reshape(quality.shape)
+        return quality if self.calibrated is None else self.calibrated(quality), std
 
     @cached_property
     def _levels(self) -> Matrix:
