@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from msgspec import Struct, field
 
 from experts.card import Card, Usage
+from experts.wrappers import bare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,11 +53,15 @@ class Request(Struct, frozen=True):
 
     @property
     def prompt(self) -> str:
-        """The text of the last human turn: what is routed on."""
+        """The human's last words, without what an agent wrapped around them: what is routed on."""
+        last = ""
         for message in reversed(self.messages):
             if message.get("role") == "user":
-                return text(message.get("content"))
-        return text(self.messages[-1].get("content")) if self.messages else ""
+                said = text(message.get("content"))
+                if words := bare(said):
+                    return words
+                last = last or said
+        return last or (text(self.messages[-1].get("content")) if self.messages else "")
 
 
 def text(content: Any) -> str:

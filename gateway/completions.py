@@ -37,7 +37,7 @@ def handlers(door: Door) -> dict[tuple[str, str], Handler]:
     async def handler(call: HTTPCall, reply: Reply) -> None:
         """POST /v1/completions: the text that follows a prompt, whole or as server-sent events."""
         key = door.keys.name(call.headers)
-        life = await begun(door, request_of(parsed(call.body), call.id), key)
+        life = await begun(door, request_of(parsed(call.body), call.id), key, call.headers)
 
         def make(model: str) -> Writer:
             return Writer(life.request, model, int(time.time()))

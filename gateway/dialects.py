@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol
 
 from experts.base import Chunk, ExpertError, Request
 from experts.card import Usage
 from gateway import errors
+from gateway.born import born
 from gateway.chat import money
 from gateway.errors import APIError
 from gateway.http import Headers, Reply, send_json
@@ -64,10 +65,9 @@ async def nothing() -> None:
     """Keeps nothing."""
 
 
-async def begun(door: Door, request: Request, key: str) -> Life:
+async def begun(door: Door, request: Request, key: str, headers: Mapping[bytes, bytes]) -> Life:
     """The life of a request, its experts found. Raises APIError."""
-    name, policy = door.policy(request.model)
-    life = Life(door.school, request, policy, name, key)
+    life = born(door, request, key, headers)
     life.request = await door.school.embedded(request)
     life.begin()
     if request.untold and not life.catalog:

@@ -14,6 +14,7 @@ from experts.card import dollars
 from experts.catalog import Demand, eligible
 from gateway import admin, chat, completions, embeddings, errors, hot, messages_handlers, passing, responses_handlers
 from gateway.auth import Keys
+from gateway.born import born
 from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
 from gateway.idempotency import Idempotency, Recorder
@@ -125,8 +126,7 @@ class Door:
         """The life of a call's request. Raises APIError."""
         key = self.keys.name(call.headers)
         request = chat.parse(call.body, call.id)
-        name, policy = self.policy(request.model)
-        return Life(self.school, request, policy, name, key)
+        return born(self, request, key, call.headers)
 
     async def chat(self, call: HTTPCall, reply: Reply) -> None:
         """POST /v1/chat/completions: an answer of the school, whole or as server-sent events."""

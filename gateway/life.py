@@ -46,6 +46,10 @@ class Life(Struct, eq=False):
     """Nano-dollars of every outcome so far."""
     usage: Usage | None = None
     """Of the last answer, counted by us where the expert told nothing."""
+    session: int = 0
+    """The hash of the conversation's name; 0: it has none."""
+    sticky: str | None = None
+    """Who answered the conversation last."""
     recorded: Group | None = None
     """Ends when the last decision is durable."""
 
@@ -81,13 +85,16 @@ class Life(Struct, eq=False):
         catalog = self.school.books.permit(self.key, self.request.model, catalog)
         estimates = self.school.estimates(self.request, self.demand, catalog, outcomes)
         allowance = self.school.books.allowance(self.key, self.request)
-        state = State(self.request, estimates, outcomes, allowance, self.school.draw())
+        state = State(self.request, estimates, outcomes, allowance, self.school.draw(), self.sticky)
         decision = policy.decide(state)
         if self.school.blind(self.request):
             decision = replace(decision, why=f"{decision.why}; its vector would have come too late".lstrip("; "))
         self.recorded = self.school.books.decided(self, state, decision)
         if isinstance(decision, Refuse):
             raise refusal(decision.reason, self.last_error())
+        if self.session and (isinstance(decision, Accept) or decision.last):
+            chosen = decision.answer.expert if isinstance(decision, Accept) else decision.experts[0]
+            self.school.sessions.keep(self.key, self.session, chosen)
         return decision
 
     def last_error(self) -> ExpertError | None:
@@ -215,6 +222,7 @@ class Tally:
         self.settled = True
         self.life.total += outcome.cost or 0
         self.life.usage = outcome.usage
+        self.life.school.health.note(outcome)
         return self.life.school.books.settled(self, outcome, kind)
 
     def left(self) -> None:

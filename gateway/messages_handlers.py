@@ -48,7 +48,7 @@ class Messages:
     async def create(self, call: HTTPCall, reply: Reply) -> None:
         """POST /v1/messages: an answer of the school in Anthropic's form, whole or as events."""
         key = self.door.keys.name(bearer(call.headers))
-        life = await begun(self.door, messages.request_of(parsed(call.body), call.id), key)
+        life = await begun(self.door, messages.request_of(parsed(call.body), call.id), key, call.headers)
 
         def make(model: str) -> Writer:
             return Writer(life.request, model, life.demand.tokens)
@@ -59,7 +59,7 @@ class Messages:
         """POST /v1/messages/count_tokens: the tokens of a prompt, counted by an expert of the dialect, else guessed."""
         key = self.door.keys.name(bearer(call.headers))
         request = messages.request_of(parsed(call.body), call.id, counting=True)
-        life = await begun(self.door, request, key)
+        life = await begun(self.door, request, key, call.headers)
         about = [(b"request-id", call.id.encode())]
         counted = await self.counted(life)
         if counted is not None:

@@ -51,7 +51,7 @@ class Responses:
         responses.check(fields)
         fields = await self.resolved(fields, key)
         before = await self.before(fields, key)
-        life = await begun(self.door, responses.request_of(fields, call.id, before), key)
+        life = await begun(self.door, responses.request_of(fields, call.id, before), key, call.headers)
         if fields.get("background") and not fields.get("stream"):
             await self.background(life, fields, reply)
         else:

@@ -15,6 +15,9 @@ from msgspec.structs import replace
 from experts.base import Expert, Outcome, Request
 from experts.catalog import Catalog, Demand
 from gateway.encoder import Embedder
+from gateway.health import Health
+from gateway.sessions import Sessions
+from policies.affinity import staying
 from policies.base import Policy
 from routers.base import Estimates, Router
 
@@ -57,21 +60,32 @@ class School:
     vectors: Recent[Any] = field(default_factory=Recent)
     known: Recent[Estimates] = field(default_factory=Recent)
     """First estimates: a router is pure, so the same prompt, length and experts give the same ones."""
+    health: Health = field(init=False)
     cards: Catalog = field(init=False)
     supervised: Mapping[str, Any] = field(init=False)
     """Those that say whether they are ready."""
     draw: Callable[[], float] = field(default_factory=lambda: random.Random().random)
 
+    sessions: Sessions = field(default_factory=Sessions)
+    """Who answered which conversation."""
+
     def __post_init__(self) -> None:
+        self.health = Health(lambda: self.clock())
+        self.policy = staying(self.policy)
         self.cards = {name: expert.card for name, expert in self.experts.items()}
         self.supervised = {name: expert for name, expert in self.experts.items() if hasattr(expert, "ready")}
 
     def catalog(self, model: str) -> Catalog:
-        """The cards of the experts that a request for `model` may meet: all that are ready, or the one it names."""
+        """The cards of the experts that a request for `model` may meet: all that are ready and do not fail all the
+        time, or the one it names. If all fail, all are met: an answer is not ruled out."""
         if model in self.cards:
             return {model: self.cards[model]}
         asleep = [name for name, expert in self.supervised.items() if not expert.ready]
-        return {name: card for name, card in self.cards.items() if name not in asleep} if asleep else self.cards
+        awake = {name: card for name, card in self.cards.items() if name not in asleep} if asleep else self.cards
+        if not self.health.records:
+            return awake
+        failing = self.health.left_out()
+        return {name: card for name, card in awake.items() if name not in failing} or awake
 
     def embedded_now(self, request: Request) -> Request | None:
         """The request as the router wants it, if that needs no waiting: nobody reads vectors, or this one is known."""

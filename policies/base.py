@@ -14,13 +14,15 @@ from routers.base import Estimate
 class State(Struct, frozen=True):
     """All that a decision may depend on. `estimates` holds the eligible experts; `outcomes`, in order, what was
     asked so far; `allowance` is what may still be spent (nano-dollars; `None` is no limit); `draw` is a uniform
-    number in [0, 1) for policies that explore, passed in so that a decision replays from its log."""
+    number in [0, 1) for policies that explore, passed in so that a decision replays from its log; `sticky` names who
+    answered the conversation last."""
 
     request: Request
     estimates: Mapping[str, Estimate]
     outcomes: tuple[Outcome, ...] = ()
     allowance: int | None = None
     draw: float = 0.0
+    sticky: str | None = None
 
     @property
     def untried(self) -> Mapping[str, Estimate]:

@@ -1,0 +1,46 @@
+"""Recognises what a client asks for itself and no human will judge: a title for the conversation, tags, follow-ups.
+
+Known: opencode, Open WebUI, LibreChat, Claude Code, Zed, and those that say it in the same words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experts.base import text
+
+NAME = "errand"
+"""What the ledger calls the policy of such a request, so that nobody counts it among the judged ones."""
+
+ENDS = 600
+"""Characters at the beginning and at the end of a text in which a client says what it wants."""
+
+WORDS = ("title", "Title", "### Task:", "new conversation topic", "this coding conversation")
+TALK = r"(?:conversation|chat|thread|session|discussion|dialogue)"
+ERRAND = re.compile(
+    rf"\btitle generator\b"
+    rf"|\b(?:generate|write|create|provide|give|extract|suggest|output|produce)\b[^\n]{{0,60}}\btitles?\b"
+    rf"[^\n]{{0,120}}\b{TALK}\b"
+    rf"|\b{TALK} titles?\b"
+    rf"|5-word-or-less title"
+    rf"|^### Task:\s+(?:generate|suggest)\b[^\n]{{0,120}}\b(?:title|tags|follow-?up|{TALK})\b"
+    rf"|\bindicates a new conversation topic\b"
+    rf"|^summarize this coding conversation in under\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+LONGEST = 4
+"""Messages; a conversation that goes on is no errand."""
+
+
+def errand(messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> bool:
+    """Whether a request is a client's own errand. One with tools to call never is."""
+    if options.get("tools") or len(messages) > LONGEST:
+        return False
+    return any(_asks(text(messages[place].get("content"))) for place in {0, len(messages) - 1})
+
+
+def _asks(said: str) -> bool:
+    ends = said if len(said) <= 2 * ENDS else f"{said[:ENDS]}\n{said[-ENDS:]}"
+    return any(word in ends for word in WORDS) and ERRAND.search(ends) is not None

@@ -1,0 +1,77 @@
+"""Remembers who answered a conversation last, so that it stays with the same expert while that is as good as any.
+
+A client names its conversation in a header or in `prompt_cache_key`; else the messages before the first answer are
+its name. Only hashes are kept, for each key those used last.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from experts.base import Request, text
+
+if TYPE_CHECKING:
+    from gateway.life import Life
+
+HEADERS = (b"session-id", b"thread-id", b"x-session-id", b"x-session-affinity")
+"""Codex sends the first two, opencode the others."""
+MOST = 4096
+"""Conversations of one key; the one that was idle longest makes room."""
+OPENING = frozenset({"system", "developer", "user"})
+
+
+def follow(life: Life, headers: Mapping[bytes, bytes]) -> None:
+    """Tells a life its conversation, and who answered there last; one without a name has to have begun for that."""
+    sessions = life.school.sessions
+    life.session = named(headers, life.request)
+    follows = bool(life.session)
+    if not follows:
+        opening = beginning(life.request)
+        life.session, follows = hash(tuple(opening)), len(opening) < len(life.request.messages)
+    if follows:
+        life.sticky = sessions.expert(life.key, life.session)
+
+
+def named(headers: Mapping[bytes, bytes], request: Request) -> int:
+    """The hash of the name that the client gave its conversation; 0 if there is none."""
+    for header in HEADERS:
+        if header in headers:
+            return hash(headers[header])
+    told: Any = request.options.get("prompt_cache_key") or (request.native or {}).get("prompt_cache_key")
+    return hash(told) if isinstance(told, str) else 0
+
+
+def beginning(request: Request) -> list[str]:
+    """What was said before the first answer."""
+    opening: list[str] = []
+    for message in request.messages:
+        if message.get("role") not in OPENING:
+            break
+        content = message.get("content")
+        opening.append(content if isinstance(content, str) else text(content))
+    return opening
+
+
+class Sessions:
+    """The experts of the conversations."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
+        self.kept: dict[str, OrderedDict[int, str]] = {}
+
+    def expert(self, key: str, session: int) -> str | None:
+        """Who answered last."""
+        mine = self.kept.get(key)
+        return None if mine is None else mine.get(session)
+
+    def keep(self, key: str, session: int, expert: str) -> None:
+        """Notes who answers now."""
+        mine = self.kept.get(key)
+        if mine is None:
+            mine = self.kept[key] = OrderedDict()
+        mine[session] = expert
+        mine.move_to_end(session)
+        if len(mine) > self.most:
+            mine.popitem(last=False)
