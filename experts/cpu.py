@@ -37,12 +37,30 @@ class Share:
     seconds: float = 0.0
 
 
+class Crowd:
+    """How many requests each of several processes has with the one that is metered: a row in memory that they share.
+    `place` is our own number in it."""
+
+    def __init__(self, row: memoryview[int], place: int) -> None:
+        self.row, self.place = row, place
+
+    def tell(self, count: int) -> None:
+        """We have so many now."""
+        self.row[self.place] = count
+
+    def total(self) -> int:
+        """All have so many now."""
+        return sum(self.row)
+
+
 class CpuMeter:
     """At every event the seconds since the last one are split equally among the active requests, so the shares
-    and `idle` (what was burnt while nobody asked: loading, warming up) sum to what the process used."""
+    and `idle` (what was burnt while nobody asked: loading, warming up) sum to what the process used. Where several
+    processes ask it, each meters its own requests and counts those of the others beside them."""
 
     def __init__(self) -> None:
         self.idle = 0.0
+        self.crowd: Crowd | None = None
         self._active: set[Share] = set()
         self._read: Callable[[], float] | None = None
         self._last = 0.0
@@ -70,18 +88,27 @@ class CpuMeter:
         burnt, self._last = now - self._last, now
         if not self._active:
             self.idle += burnt
+        count = len(self._active)
+        if self.crowd is not None:
+            count = max(count, self.crowd.total())
         for share in self._active:
-            share.seconds += burnt / len(self._active)
+            share.seconds += burnt / count
 
     def begin(self) -> Share:
         """A request starts to use the process."""
         self.tick()
         share = Share()
         self._active.add(share)
+        self._tell()
         return share
 
     def end(self, share: Share) -> float:
         """A request ends; the seconds that are its own. A second call changes nothing."""
         self.tick()
         self._active.discard(share)
+        self._tell()
         return share.seconds
+
+    def _tell(self) -> None:
+        if self.crowd is not None:
+            self.crowd.tell(len(self._active))

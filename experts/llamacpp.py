@@ -17,7 +17,7 @@ from experts.base import Chunk, ExpertError, Request, SetupError, Unavailable
 from experts.card import Card
 from experts.child import Address, Child
 from experts.continuation import prefilled
-from experts.cpu import CpuMeter, Share, process_seconds
+from experts.cpu import CpuMeter, Crowd, Share, process_seconds
 from experts.manifest import WEIGHTS
 from experts.openai_http import Limits, OpenAIHTTP
 from experts.weights import FOLDER, ORDER, fetch_apart
@@ -94,6 +94,10 @@ class LlamaCppExpert:
             self._client = OpenAIHTTP(self.name, self.card, url=address.url, key=address.key, limits=PATIENT)
             self._meter.follow(partial(process_seconds, address.pid))
         self.moved(address)
+
+    def join(self, crowd: Crowd) -> None:
+        """Other processes ask the same server: its CPU seconds are shared with their requests too."""
+        self._meter.crowd = crowd
 
     def continuation(self, request: Request, said: str) -> Request | None:
         """The request for the rest of an answer that broke off after `said`."""

@@ -20,7 +20,7 @@ from experts.child import Address
 from gateway.config import Config
 from gateway.figures import Figures
 from gateway.server import GRACE_SECONDS, ROWS_SECONDS
-from gateway.shared import Part
+from gateway.shared import PLACES, Crowds, Part
 from gateway.worker import LINE_BYTES, say
 
 RESTART_SECONDS = (0.2, 10.0)
@@ -36,15 +36,25 @@ class Member:
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    place: int
     ready: bool = False
     error: str = ""
+
+
+class Common:
+    """What the crews of one parent have in common, the old and the new one."""
+
+    def __init__(self) -> None:
+        self.figures = Figures()
+        self.crowds = Crowds.new()
+        self.free = list(range(PLACES))
 
 
 class Crew:
     """`settings.server.workers` processes on one listening socket."""
 
-    def __init__(self, settings: Config, parts: Mapping[str, Part], listener: socket.socket, figures: Figures) -> None:
-        self.settings, self.parts, self.listener, self.figures = settings, parts, listener, figures
+    def __init__(self, settings: Config, parts: Mapping[str, Part], listener: socket.socket, common: Common) -> None:
+        self.settings, self.parts, self.listener, self.common = settings, parts, listener, common
         self.size = max(1, settings.server.workers)
         self.console = Console()
         self.members: set[Member] = set()
@@ -92,7 +102,7 @@ class Crew:
         """A new worker, told all that it must know."""
         ours, theirs = socket.socketpair()
         with theirs:
-            numbers = (theirs.fileno(), self.listener.fileno())
+            numbers = (theirs.fileno(), self.listener.fileno(), self.common.crowds.file)
             # A session of its own: Ctrl-C ends us first, and we tell the workers.
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "gateway.worker", *map(str, numbers)),
@@ -102,11 +112,12 @@ class Crew:
             )
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES)
         tables = {key: value for key, value in dataclasses.asdict(self.settings).items() if value is not None}
-        say(writer, config=tables, shared=list(self.parts))
+        place = self.common.free.pop(0)
+        say(writer, config=tables, shared={name: part.row for name, part in self.parts.items()}, place=place)
         for name, part in self.parts.items():
             if part.address is not None:
                 say(writer, at=_at(name, part.address))
-        member = Member(process, reader, writer)
+        member = Member(process, reader, writer, place)
         self.members.add(member)
         return member
 
@@ -120,7 +131,9 @@ class Crew:
         code = await member.process.wait()
         member.writer.close()
         self.members.discard(member)
-        self.figures.retire(member)
+        self.common.figures.retire(member)
+        self.common.crowds.leave(member.place)
+        self.common.free.append(member.place)
         if not self.ready.done():
             error = member.error or f"a worker ended with {code} before it was ready"
             self.ready.set_exception(SetupError(error))
@@ -131,9 +144,9 @@ class Crew:
         member.ready = member.ready or "ready" in line
         member.error = line.get("error", member.error)
         if "metrics" in line:
-            self.figures.tell(member, line["metrics"])
+            self.common.figures.tell(member, line["metrics"])
         if "ask" in line:
-            say(member.writer, metrics=self.figures.total())
+            say(member.writer, metrics=self.common.figures.total())
         if sum(member.ready for member in self.members) == self.size and not self.ready.done():
             self.ready.set_result(None)
 

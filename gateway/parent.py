@@ -16,8 +16,7 @@ from experts.base import SetupError
 from gateway import compose
 from gateway.check import check
 from gateway.config import Config
-from gateway.crew import Crew
-from gateway.figures import Figures
+from gateway.crew import Common, Crew
 from gateway.shared import parts
 
 BACKLOG = 2048
@@ -28,7 +27,7 @@ class Parent:
 
     def __init__(self, read: Callable[[], Config], listener: socket.socket, console: Console) -> None:
         self.read, self.listener, self.console = read, listener, console
-        self.figures = Figures()
+        self.common = Common()
         self.crew: Crew | None = None
         self.under_way: asyncio.Task[None] | None = None
         self.again = False
@@ -86,7 +85,7 @@ class Parent:
         check(settings)
         await asyncio.to_thread(compose.prepare, settings)
         old = self.crew
-        crew = Crew(settings, parts(settings, {} if old is None else old.parts), self.listener, self.figures)
+        crew = Crew(settings, parts(settings, {} if old is None else old.parts), self.listener, self.common)
         await crew.start()
         self.crew = crew
         if old is not None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+import mmap
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
 from experts.base import Startable
 from experts.child import Address
+from experts.cpu import Crowd
 from gateway.config import Builder, Config
 from gateway.encoder import EncoderProcess
 
 Hear = Callable[[str, Address | None], None]
 """Is told a part's name and where it answers from now on; `None` is nowhere."""
+
+ROWS, PLACES = 128, 512
+"""Parts, and workers of the old and the new configuration."""
+BYTES = ROWS * PLACES * 4
+NUMBERS = itertools.count()
+"""One a part, while the parent lives."""
 
 ENCODER = "[encoder]"
 """The encoder's name among the parts: no expert's, since a table of TOML is not called so."""
@@ -24,12 +35,41 @@ class Sharable(Startable, Protocol):
 
     async def attend(self, address: Address | None) -> None: ...
 
+    def join(self, crowd: Crowd) -> None: ...
+
+
+class Crowds:
+    """Memory that the parent and all workers see: for each part a row, with a place for each worker."""
+
+    def __init__(self, file: int) -> None:
+        """`file` is an open one of BYTES."""
+        self.file = file
+        self.numbers = memoryview(mmap.mmap(file, BYTES)).cast("i")
+
+    @classmethod
+    def new(cls) -> Crowds:
+        """In a file without a name."""
+        with tempfile.TemporaryFile() as file:
+            file.truncate(BYTES)
+            return cls(os.dup(file.fileno()))
+
+    def row(self, part: int) -> memoryview[int]:
+        """The row of a part."""
+        start = part % ROWS * PLACES
+        return self.numbers[start : start + PLACES]
+
+    def leave(self, place: int) -> None:
+        """A worker ended, and its requests with it."""
+        for row in range(ROWS):
+            self.numbers[row * PLACES + place] = 0
+
 
 class Part:
     """One of them, and those who want to know where it answers. `made_of` says when a changed file means another."""
 
     def __init__(self, name: str, made_of: Any) -> None:
         self.name, self.made_of = name, made_of
+        self.row = next(NUMBERS)
         self.address: Address | None = None
         self.hearers: set[Hear] = set()
         self.runs: Startable | None = None

@@ -10,19 +10,20 @@ import socket
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import uvloop
 
 from experts.base import SetupError
 from experts.child import Address
+from experts.cpu import Crowd
 from gateway import compose, config
 from gateway.config import Config
 from gateway.encoder import EncoderClient
 from gateway.metrics import Metrics
 from gateway.server import Server, settled
-from gateway.shared import ENCODER, sharable
+from gateway.shared import ENCODER, Crowds, Sharable, sharable
 
 LINE_BYTES = 1 << 26
 """The longest line: a configuration, or all figures."""
@@ -129,12 +130,16 @@ class Worker:
         return whole
 
 
-async def work(control: socket.socket, listener: socket.socket) -> int:
+async def work(control: socket.socket, listener: socket.socket, crowds: Crowds) -> int:
     """The exit code: 2 for what the operator must mend, which the parent is told."""
     reader, writer = await asyncio.open_unix_connection(sock=control, limit=LINE_BYTES)
     told = orjson.loads(await reader.readline())
     try:
-        await Worker(config.of(told["config"]), told["shared"], writer).run(reader, listener)
+        worker = Worker(config.of(told["config"]), told["shared"], writer)
+        for name, row in told["shared"].items():
+            if name != ENCODER:
+                cast(Sharable, worker.door.school.experts[name]).join(Crowd(crowds.row(row), told["place"]))
+        await worker.run(reader, listener)
     except SetupError as error:
         say(writer, error=str(error))
         return 2
@@ -147,7 +152,7 @@ async def work(control: socket.socket, listener: socket.socket) -> int:
 def main() -> int:
     sys.path.append(str(Path.cwd()))  # `use` may name a file of the operator's; it comes last and hides nothing
     control, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
-    return int(uvloop.run(work(control, listener)))
+    return int(uvloop.run(work(control, listener, Crowds(int(sys.argv[3])))))
 
 
 if __name__ == "__main__":

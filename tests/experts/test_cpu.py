@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts.cpu import CpuMeter, Share, process_seconds, ticked_seconds
+from experts.cpu import CpuMeter, Crowd, Share, process_seconds, ticked_seconds
 
 
 class Process:
@@ -55,6 +55,21 @@ def test_what_is_burnt_while_nobody_asks_is_idle() -> None:
     share = meter.begin()
     assert meter.end(share) == 0.0
     assert meter.idle == 3.5
+
+
+def test_requests_of_another_process_take_their_share() -> None:
+    process, row = Process(), memoryview(bytearray(16)).cast("i")
+    ours, theirs = meter_of(process), meter_of(process)
+    ours.crowd, theirs.crowd = Crowd(row, 0), Crowd(row, 3)
+
+    one, other = ours.begin(), theirs.begin()
+    process.burn(2.0)
+    assert (ours.end(one), theirs.end(other)) == (1.0, 2.0), "who ends later had it alone since the last look"
+    alone = ours.begin()
+    process.burn(2.0)
+
+    assert ours.end(alone) == 2.0
+    assert row.tolist() == [0, 0, 0, 0]
 
 
 def test_ending_twice_counts_once() -> None:

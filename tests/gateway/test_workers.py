@@ -284,6 +284,34 @@ def test_all_workers_share_one_encoder_and_nobody_fails_when_it_dies(tmp_path):
     assert any("too late" in why for why in whys[10:])
 
 
+def test_all_workers_ask_one_local_model_and_a_reload_keeps_it(tmp_path, small_weights):
+    model = f'[experts.local]\nuse = "experts.llamacpp:LlamaCppExpert"\nweights = "{small_weights}"\n'
+    price = "context = 2048\nprice = { cpu_hour = 0.05 }\n"
+    with running(tmp_path, model + price) as gateway:
+        (server,) = gateway.children("experts.llamacpp_server")
+        began = sum(psutil.Process(server).cpu_times()[:2])
+        answers = []
+        for _ in range(2):
+            for _ in range(6):
+                with gateway.client() as client:
+                    answers.append(gateway.ask(client, "local", max_tokens=4, temperature=0))
+            gateway.reload()
+        burnt = sum(psutil.Process(server).cpu_times()[:2]) - began
+        kept = gateway.children("experts.llamacpp_server")
+        os.kill(server, signal.SIGKILL)
+        until(lambda: gateway.children("experts.llamacpp_server") not in ([], [server]))
+        with gateway.client() as client:
+            until(lambda: gateway.ask(client, "local", max_tokens=4).status_code == 200)
+        (last,) = gateway.children("experts.llamacpp_server")
+        gateway.end(signal.SIGKILL)
+        until(lambda: not psutil.pid_exists(last))
+
+    cost = sum(float(answer.headers["x-lyceum-cost"]) for answer in answers)
+    assert [answer.status_code for answer in answers] == [200] * 12
+    assert kept == [server]
+    assert 0 < cost <= (burnt + 0.1) * 0.05 / 3600
+
+
 def test_nothing_outlives_a_parent_that_is_killed(tmp_path):
     with running(tmp_path, ENCODER) as gateway:
         everybody = [process.pid for process in psutil.Process(gateway.process.pid).children(recursive=True)]
