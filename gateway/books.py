@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from experts.base import Outcome, Request, SetupError
 from experts.catalog import Catalog
 from gateway.metrics import Metrics
-from gateway.money import Money, settle
+from gateway.money import Money, Promise, settle
 from policies.base import Decision, State
 from policies.batches import StoreUnavailable
 from policies.groups import Group
@@ -62,10 +63,14 @@ class Books:
         row = OutcomeRow.of(tally.life.request.id, tally.life.step, outcome, self.clock(), status)
         if status == LEFT:
             row = replace(row, reason=kind)
-        if tally.promise is not None:
-            settle(tally, tally.promise, outcome)
+        if tally.promise is not None and (future := settle(tally, tally.promise, outcome)) is not None:
+            future.add_done_callback(partial(self._booked, tally, tally.promise, tally.life.step))
         self.count(outcome, kind)
         return self.ledger.write(row)
+
+    def _booked(self, tally: Tally, promise: Promise, step: int, future: asyncio.Future[Any]) -> None:
+        """Queues the row of a settlement that the accounts have made, or could not."""
+        self.ledger.write(promise.row(tally.life.request.id, step, tally.expert.name, self.clock(), future))
 
     def count(self, outcome: Outcome, kind: str) -> None:
         """Adds an outcome to the metrics."""

@@ -22,8 +22,9 @@ from experts.catalog import TEXT, Demand
 from gateway.errors import APIError
 from gateway.terms import Accounts as Terms
 from policies.accounts import Accounts, Alarm
-from policies.book import Hold, Refused
+from policies.book import Hold, Moves, Refused
 from policies.limits import Scopes
+from policies.rows import SettlementRow
 
 if TYPE_CHECKING:
     from gateway.life import Tally
@@ -110,10 +111,11 @@ class Money:
 class Promise:
     """One call's way through the accounts: capped, reserved, settled once."""
 
-    __slots__ = ("accounts", "bound", "hold", "pending", "price", "scopes")
+    __slots__ = ("accounts", "booked", "bound", "hold", "known", "pending", "price", "scopes")
 
     def __init__(self, accounts: Accounts, scopes: Scopes, bound: Bound, price: str) -> None:
         self.accounts, self.scopes, self.bound, self.price = accounts, scopes, bound, price
+        self.booked, self.known = 0, True
         self.hold: Hold | None = None
         self.pending: Future[Hold | Refused] | None = None
 
@@ -152,6 +154,21 @@ class Promise:
             raise kind(message, cost=0, limit=answer.name, left=answer.left, retry_after=answer.retry_after)
         self.hold = answer
 
+    def row(self, decision: str, step: int, expert: str, time: float, future: Future[Any]) -> SettlementRow:
+        """What the ledger is told once the store has answered."""
+        state, moves = "settled" if self.known else "abandoned", Moves()
+        if future.cancelled() or future.exception() is not None:
+            state = "late"
+        else:
+            moves = future.result()[0] or ()
+        amounts = {limit.name: limit.amount for limit in self.accounts.limits}
+        names = [each.bucket.partition(" ")[0] for each in moves]
+        budgets = [
+            (each.bucket, each.start, amounts.get(name), each.before, each.after)
+            for each, name in zip(moves, names, strict=True)
+        ]
+        return SettlementRow(decision, step, expert, time, state, self.bound.amount, self.booked, self.price, budgets)
+
     def end(self, cost: int | None, tokens: int | None, plausible: bool = True) -> Future[Any] | None:
         """Settles, once. What costs more than was reserved is believed only if it is `plausible`."""
         pending, self.pending = self.pending, None
@@ -164,6 +181,7 @@ class Promise:
         if cost is not None and cost > hold.amount:
             logger.warning("a call cost %d nano-dollars, more than the %d that were reserved", cost, hold.amount)
             cost = cost if plausible else hold.amount
+        self.booked, self.known = hold.amount if cost is None else cost, cost is not None
         return self.accounts.end(hold, cost, tokens)
 
 

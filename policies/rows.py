@@ -1,4 +1,4 @@
-"""The rows of the ledger: what was decided, and what it brought; each is stored as one line of values."""
+"""The rows of the ledger: what was decided, what it brought, what was booked; each is stored as one line of values."""
 
 from __future__ import annotations
 
@@ -126,10 +126,33 @@ class OutcomeRow(Struct, frozen=True, array_like=True, tag="outcome"):
         )
 
 
-Row = DecisionRow | OutcomeRow
+class SettlementRow(Struct, frozen=True, array_like=True, tag="settlement"):
+    """What a call of an expert was booked with on its budgets."""
+
+    TABLE: ClassVar[str] = "settlements"
+
+    decision: str
+    step: int
+    expert: str
+    time: float
+    state: str
+    """`settled`; `abandoned`: nobody knows the cost; `late`: the store did not answer and is told again."""
+    hold: int
+    """Nano-dollars that were reserved: the most that the call could cost."""
+    booked: int
+    """Nano-dollars that were spent."""
+    price: str
+    """The version of the expert's prices."""
+    budgets: Sequence[tuple[str, int, int | None, int, int]] = ()
+    """Of each account: its name, the Unix second in which its period began, nano-dollars of its budget (`None`: it is a
+    rate), and what was spent before and after."""
+
+
+Row = DecisionRow | OutcomeRow | SettlementRow
 ESTIMATE = Estimate._fields[1:]
-KINDS: Mapping[str, type[Row]] = {"decision": DecisionRow, "outcome": OutcomeRow}
-COLUMNS = {row.TABLE: row.__struct_fields__ for row in (DecisionRow, OutcomeRow)}
+BUDGET = ("account", "since", "limit", "before", "after")
+KINDS: Mapping[str, type[Row]] = {"decision": DecisionRow, "outcome": OutcomeRow, "settlement": SettlementRow}
+COLUMNS = {row.TABLE: row.__struct_fields__ for row in KINDS.values()}
 
 encode = msgspec.json.Encoder().encode
 """A row as one line of JSON: a list of its kind and its values, in the order of the fields."""
@@ -155,6 +178,8 @@ def readable(row: Sequence[Any]) -> dict[str, Any]:
     if kind is DecisionRow:
         estimates = shown["estimates"].values()
         shown["estimates"] = {each[0]: dict(zip(ESTIMATE, each[1:], strict=False)) for each in estimates}
+    if kind is SettlementRow:
+        shown["budgets"] = [dict(zip(BUDGET, each, strict=True)) for each in shown["budgets"]]
     return shown
 
 

@@ -55,6 +55,11 @@ def groups(connection: sqlite3.Connection) -> None:
         connection.execute(_view(table, kind))
 
 
+def settlements(connection: sqlite3.Connection) -> None:
+    """What calls were booked with is shown row by row, too."""
+    connection.execute(_view("settlements", "settlement"))
+
+
 def _opened(values: list[object]) -> list[object]:
     """A decision's values with their JSON as lists; estimates had no name inside."""
     *others, estimates = values
@@ -68,4 +73,4 @@ def _view(table: str, kind: str) -> str:
     return f"CREATE VIEW {table} AS SELECT groups.row * 1000000 + key AS row, {fields} FROM {lines}"  # noqa: S608 - our own names
 
 
-MIGRATIONS = (decisions_and_outcomes, groups)
+MIGRATIONS = (decisions_and_outcomes, groups, settlements)

@@ -174,7 +174,9 @@ async def test_a_store_that_does_not_answer_is_nobody_s_fault_but_ours_row_48(tm
         response = await served.ask()
         other.close()
         assert error_of(response) == (503, "server_error", "budget_store_unavailable")
-        assert [row["reason"] for row in served.ledger("outcomes")] == ["budget_store_unavailable"]
+        while not (rows := served.ledger("outcomes")):
+            await asyncio.sleep(0.01)
+        assert [row["reason"] for row in rows] == ["budget_store_unavailable"]
 
 
 async def test_a_budget_without_a_reachable_store_does_not_start(tmp_path):
@@ -273,3 +275,20 @@ def test_a_store_of_the_network_is_named_by_a_variable(tmp_path, monkeypatch):
 def test_the_codes_of_money_are_in_the_table():
     assert {ERRORS[code].status for code in ("budget_exceeded", "rate_limit_exceeded")} == {429}
     assert ERRORS["budget_store_unavailable"].status == 503
+
+
+async def test_a_decision_tells_what_was_held_and_booked_and_what_the_budgets_were_row_51(tmp_path):
+    limits = [Limit("day", 1.0), Limit("mine", 2.0, ("key:*",))]
+    async with behind(tmp_path, [raw.always(whole())], *limits) as served:
+        for _ in range(2):
+            response = await served.ask()
+        cost = CARD.price.tokens(raw_usage())
+        while len(served.ledger("settlements")) < 2:
+            await asyncio.sleep(0.01)
+        decision = response.headers["x-lyceum-decision"]
+        [row] = (await served.http().get(f"/v1/decisions/{decision}")).json()["settlements"]
+        assert (row["state"], row["booked"], row["expert"]) == ("settled", cost, "e0")
+        assert row["hold"] >= Terms().answer_tokens * 2000
+        assert row["price"] == served.door.school.books.money.version(CARD.price)
+        told = [(each["account"], each["limit"], each["before"], each["after"]) for each in row["budgets"]]
+        assert told == [("day", nano(1), cost, 2 * cost), ("mine key:me", nano(2), cost, 2 * cost)]
