@@ -1,0 +1,119 @@
+"""`lyceum bench speed`: requests a second, CPU a request, added latency, streams and memory, beside a direct run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.speed import machine, table
+from bench.speed.arithmetic import middle
+from bench.speed.deciding import decisions
+from bench.speed.load import Generator
+from bench.speed.measure import FULL, SMALL, Session, flat
+from bench.speed.peers import PEERS, Absent, peer
+from bench.speed.processes import cores, memory_bytes
+from bench.speed.progress import progress
+from bench.speed.targets import Target, gateway, upstream
+from experts.base import SetupError
+
+HELP = "requests a second, CPU a request, added latency, streams and memory of the gateway, beside a direct run"
+EXAMPLE = "lyceum bench speed --size small"
+SIZES = {"small": SMALL, "full": FULL}
+WORKERS = 2
+WORKER_LEVELS = (64, 256)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What is measured, and where it is written."""
+    parser.add_argument("--size", choices=SIZES, default="small", help="small: some 15 seconds; full: for the record")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures in a file; - is standard output")
+    parser.add_argument("--peers", action="store_true", help="other gateways too, as `lyceum bench peers` put them")
+    parser.add_argument("--only", help="only these peers, with commas")
+    parser.add_argument("--embedding", action="store_true", help="streams too while other requests are embedded")
+    parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="show kept figures, measure nothing")
+    parser.add_argument("--markdown", action="store_true", help="the tables as Markdown")
+    parser.add_argument("--write", type=Path, nargs="+", default=[], metavar="DOC", help="put them into documents")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures or reads, then shows and keeps."""
+    report = json.loads(args.source.read_text()) if args.source else measured(args)
+    if args.json:
+        text = json.dumps(report, indent=1) + "\n"
+        sys.stdout.write(text) if str(args.json) == "-" else args.json.write_text(text)
+    for path in args.write:
+        table.write(report, path)
+    if args.markdown:
+        sys.stdout.write(table.markdown(report) + "\n")
+    elif str(args.json) != "-":
+        table.show(report, Console())
+    return 0
+
+
+def measured(args: argparse.Namespace) -> dict[str, Any]:
+    """A whole report. Raises SetupError if the upstream, the generator or our own gateway does not start."""
+    plan = SIZES[args.size]
+    names = chosen(args)
+    report: dict[str, Any] = {**machine.origin(), "size": args.size, "plan": asdict(plan), "targets": {}, "missing": {}}
+    ours, theirs = cores()
+    steps = plan.steps * (1 + len(names)) + 2 * plan.rounds * len(plan.levels)
+    with progress(steps) as bar, upstream(theirs) as direct, Generator(theirs) as generator:
+        session = Session(generator, direct, plan, bar)
+        report["direct"] = session.ceiling()
+        with gateway(direct, ours) as target:
+            report["targets"]["lyceum"] = session.target(target)
+        report["workers"] = workers(session)
+        for name in names:
+            beside(session, name, report)
+        if args.embedding:
+            from bench.speed.embedding import embedding
+
+            report["embedding"] = embedding(session)
+        bar("decisions")
+        report["decisions"] = decisions()
+    return report
+
+
+def chosen(args: argparse.Namespace) -> list[str]:
+    """The peers that were asked for. Raises SetupError for an unknown one."""
+    names = args.only.split(",") if args.only else list(PEERS) if args.peers else []
+    for name in names:
+        if name not in PEERS:
+            raise SetupError(f"--only {name}: unknown peer; known: {', '.join(PEERS)}")
+    return names
+
+
+def beside(session: Session, name: str, report: dict[str, Any]) -> None:
+    """A peer's figures, or why it has none."""
+    try:
+        with peer(name, session.direct, cores()[0]) as target:
+            report["targets"][name] = session.target(target)
+    except (Absent, SetupError) as error:
+        report["missing"][name] = str(error)
+
+
+def workers(session: Session) -> dict[str, Any]:
+    """Two workers on all cores, which they share with upstream and generator."""
+    ours, theirs = cores()
+    if not ours:
+        return {"missing": "there is one core only"}
+    levels = [level for level in session.plan.levels if level in WORKER_LEVELS]
+    with gateway(session.direct, ours | theirs, WORKERS) as target:
+        idle = memory_bytes(target.pid or 0)
+        rounds = [_levels(session, target, levels) for _ in range(session.plan.rounds)]
+        return {
+            "count": WORKERS,
+            "levels": middle(rounds),
+            "rss_idle_mb": idle / 1e6,
+            "rss_after_mb": memory_bytes(target.pid or 0) / 1e6,
+        }
+
+
+def _levels(session: Session, target: Target, levels: list[int]) -> dict[str, Any]:
+    return {str(level): flat(session.run(target, "closed", level)) for level in levels}

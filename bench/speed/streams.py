@@ -1,0 +1,109 @@
+"""Streams begun all at once: when each one's first chunk comes, and how long every chunk is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+from bench.speed.arithmetic import spread
+from bench.speed.processes import memory_bytes
+from bench.speed.runs import Job, Window, connected
+from bench.speed.upstream import pace
+from bench.speed.wire import Asker, Payload
+
+STAMP = re.compile(rb"@(\d{20})@")
+STAMP_BYTES = 22
+NANO = 1e-9
+MOST_SECONDS = 60.0
+"""How long streams of so many chunks may take; others are left when their window closes."""
+
+
+class Listener:
+    """One stream's chunks: when the first came, and how long each was under way."""
+
+    def __init__(self, streams: Streams) -> None:
+        self.streams = streams
+        self.asker = Asker(streams.done, self.on_body)
+        self.kept = b""
+        self.first: float | None = None
+
+    def on_body(self, data: bytes) -> None:
+        """Reads the stamps of a piece."""
+        now = time.monotonic_ns()
+        data = self.kept + data
+        end = 0
+        for found in STAMP.finditer(data):
+            self.streams.chunk(now - int(found[1]))
+            end = found.end()
+        if self.first is None and end:
+            self.first = now * NANO - self.asker.sent
+        self.kept = data[max(end, len(data) - STAMP_BYTES + 1) :]
+
+
+class Streams:
+    """So many streams begun at once; the window opens after `warm` seconds and closes before they end."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.window = job, Window()
+        self.delays = array("d")
+        self.every = job["every_us"]
+        chunks = int((job["warm"] + job["seconds"]) * 1.2e6 / self.every) + 10
+        self.payload = Payload(job["target"], job["size"], pace(job.get("chunks") or chunks, self.every))
+        self.listeners: list[Listener] = []
+        self.ended = 0
+
+    async def run(self, begin: Callable[[], None]) -> dict[str, Any]:
+        """First chunks of all, delays of the window's chunks."""
+
+        def make() -> Asker:
+            self.listeners.append(Listener(self))
+            return self.listeners[-1].asker
+
+        askers = await connected(self.job["target"], make, self.job["connections"])
+        for asker in askers:
+            asker.sent = time.monotonic()
+            asker.ask(self.payload.next())
+        await asyncio.sleep(self.job["warm"])
+        begin()
+        self.window.counts, began = True, time.monotonic()
+        await asyncio.sleep(self.job["seconds"])
+        while self.job.get("chunks") and self.ended < len(askers) and time.monotonic() < began + MOST_SECONDS:
+            await asyncio.sleep(0.005)
+        self.window.counts, seconds = False, time.monotonic() - began
+        held = memory_bytes(self.job["pid_memory"]) if self.job.get("pid_memory") else None
+        firsts = [each.first for each in self.listeners if each.first is not None]
+        if len(firsts) < len(askers):
+            self.window.errors["no first chunk"] += len(askers) - len(firsts)
+        return {
+            "chunks": len(self.delays),
+            "seconds": seconds,
+            "chunks_per_second": len(self.delays) / seconds,
+            "offered_per_second": len(askers) * 1e6 / self.every,
+            "first_us": spread(firsts),
+            "delay_us": spread(self.delays),
+            "memory": held,
+            "open": sum(asker.busy for asker in askers),
+            "errors": dict(self.window.errors),
+        }
+
+    def chunk(self, nanoseconds: int) -> None:
+        """One chunk, so long under way."""
+        if self.window.counts:
+            self.delays.append(nanoseconds * NANO)
+
+    def done(self, asker: Asker) -> None:
+        """A stream ended."""
+        self.ended += 1
+        if asker.failed:
+            self.window.errors[asker.failed] += 1
+
+    async def end(self) -> None:
+        """Leaves."""
+        for listener in self.listeners:
+            listener.asker.busy = False
+            listener.asker.transport.abort()
+        await asyncio.sleep(0.05)
