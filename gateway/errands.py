@@ -36,7 +36,7 @@ LONGEST = 4
 
 def errand(messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> bool:
     """Whether a request is a client's own errand. One with tools to call never is."""
-    if options.get("tools") or len(messages) > LONGEST:
+    if options.get("tools") or not 0 < len(messages) <= LONGEST:
         return False
     return any(_asks(text(messages[place].get("content"))) for place in {0, len(messages) - 1})
 

@@ -10,7 +10,7 @@ from gateway.chat import NUMBERS, check_number, wrong
 from gateway.errors import APIError
 from gateway.messages_input import Turns
 from gateway.responses import check_count
-from gateway.translation import list_of, object_of, text_of, without_nothing
+from gateway.translation import list_in, list_of, object_in, object_of, text_of, without_nothing
 
 DIALECT = "messages"
 
@@ -88,14 +88,14 @@ def _limits(fields: Fields, told: Turns) -> None:
         told.options["max_completion_tokens"] = fields["max_tokens"]
     if fields.get("stop_sequences"):
         told.options["stop"] = list_of(fields["stop_sequences"], "stop_sequences")
-    user = object_of(fields.get("metadata") or {}, "metadata").get("user_id")
+    user = object_in(fields, "metadata").get("user_id")
     if user is not None:
         told.options["user"] = user
 
 
 def _effort(fields: Fields, told: Turns) -> None:
-    thinking = object_of(fields.get("thinking") or {}, "thinking")
-    config = object_of(fields.get("output_config") or {}, "output_config")
+    thinking = object_in(fields, "thinking")
+    config = object_in(fields, "output_config")
     effort = config.get("effort")
     if effort is None and thinking.get("type") == "enabled":
         budget = thinking.get("budget_tokens")
@@ -103,7 +103,7 @@ def _effort(fields: Fields, told: Turns) -> None:
         effort = next((name for most, name in EFFORTS if budget is not None and budget < most), "high")
     if effort is not None:
         told.options["reasoning_effort"] = effort
-    form = object_of(config.get("format") or {}, "output_config.format")
+    form = object_in(config, "format", "output_config.")
     if form.get("type") == "json_schema":
         schema = {"name": "answer", "schema": form.get("schema"), "strict": True}
         told.options["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -113,7 +113,7 @@ def _effort(fields: Fields, told: Turns) -> None:
 
 def _tools(fields: Fields, told: Turns) -> None:
     functions = []
-    for place, value in enumerate(list_of(fields.get("tools") or [], "tools")):
+    for place, value in enumerate(list_in(fields, "tools")):
         tool, param = object_of(value, f"tools[{place}]"), f"tools[{place}]"
         if tool.get("type") not in (None, "custom"):
             told.cannot(f"{param}.type")
@@ -121,7 +121,7 @@ def _tools(fields: Fields, told: Turns) -> None:
         about = {"description": tool.get("description"), "parameters": tool.get("input_schema")}
         named = {"name": text_of(tool, "name", param), **about, "strict": tool.get("strict")}
         functions.append({"type": "function", "function": without_nothing(named)})
-    choice = object_of(fields.get("tool_choice") or {}, "tool_choice")
+    choice = object_in(fields, "tool_choice")
     if not functions:
         return
     told.options["tools"] = functions

@@ -9,7 +9,7 @@ from experts.base import Request
 from gateway.chat import NUMBERS, check_number, wrong
 from gateway.errors import APIError
 from gateway.responses_input import Items, chat_name
-from gateway.translation import list_of, object_of, text_of, without_nothing
+from gateway.translation import list_in, list_of, object_in, object_of, text_of, without_nothing
 
 DIALECT = "responses"
 
@@ -107,7 +107,7 @@ def translated(fields: Fields) -> Items:
         if fields.get(name) is not None:
             told.cannot(name)
     _tools(fields, told)
-    _text(object_of(fields.get("text") or {}, "text"), told)
+    _text(object_in(fields, "text"), told)
     _counts(fields, told)
     return told
 
@@ -115,7 +115,7 @@ def translated(fields: Fields) -> Items:
 def _counts(fields: Fields, told: Items) -> None:
     if fields.get("max_output_tokens") is not None:
         told.options["max_completion_tokens"] = fields["max_output_tokens"]
-    effort = object_of(fields.get("reasoning") or {}, "reasoning").get("effort")
+    effort = object_in(fields, "reasoning").get("effort")
     if effort is not None:
         told.options["reasoning_effort"] = effort
     if wants_logprobs(fields):
@@ -126,13 +126,13 @@ def _counts(fields: Fields, told: Items) -> None:
 
 def wants_logprobs(fields: Fields) -> bool:
     """Whether the client asks how likely each token was."""
-    return bool(fields.get("top_logprobs")) or LOGPROBS in list_of(fields.get("include") or [], "include")
+    return bool(fields.get("top_logprobs")) or LOGPROBS in list_in(fields, "include")
 
 
 def _text(text: Fields, told: Items) -> None:
     if text.get("verbosity") is not None:
         told.options["verbosity"] = text["verbosity"]
-    form = object_of(text.get("format") or {"type": "text"}, "text.format")
+    form = object_in(text, "format", "text.") or {"type": "text"}
     match form.get("type"):
         case "text":
             pass
@@ -147,7 +147,7 @@ def _text(text: Fields, told: Items) -> None:
 
 
 def _tools(fields: Fields, told: Items) -> None:
-    tools, functions = list_of(fields.get("tools") or [], "tools"), []
+    tools, functions = list_in(fields, "tools"), []
     for place, value in enumerate(tools):
         param = f"tools[{place}]"
         tool = object_of(value, param)
@@ -187,7 +187,8 @@ def _choice(choice: Any, functions: list[dict[str, Any]], told: Items) -> tuple[
         case {"type": "function", "name": str(name)}:
             return {"type": "function", "function": {"name": chat_name(choice.get("namespace"), name)}}, functions
         case {"type": "allowed_tools", "mode": str(mode), "tools": list(tools)}:
-            allowed = {chat_name(tool.get("namespace"), str(tool.get("name"))) for tool in tools}
+            named = [object_of(tool, "tool_choice.tools") for tool in tools]
+            allowed = {chat_name(tool.get("namespace"), str(tool.get("name"))) for tool in named}
             return mode, [each for each in functions if each["function"]["name"] in allowed]
     told.cannot("tool_choice")
     return None, functions

@@ -13,7 +13,7 @@ from experts.base import BrokenOff, Chunk, Request
 from experts.card import Usage
 from gateway.errors import APIError
 from gateway.parts import Part, Parts, Step
-from gateway.responses import DIALECT, namespaces, wants_logprobs
+from gateway.responses import DIALECT, Fields, namespaces, wants_logprobs
 from gateway.responses_object import content_of, echoed, ending, item, usage
 
 CUT = ("abort", "error")
@@ -34,9 +34,9 @@ Event = dict[str, Any]
 class Writer:
     """One answer on its way to a client of the dialect."""
 
-    def __init__(self, request: Request, model: str, created: int, stored: bool = False) -> None:
+    def __init__(self, request: Request, fields: Fields, model: str, stored: bool) -> None:
+        """`fields` are those of the client's body, which the answer repeats."""
         self.request, self.model = request, model
-        fields = request.native or {}
         self.spaces, self.wants_logprobs = namespaces(fields), wants_logprobs(fields)
         self.parts = Parts()
         self.number = 0
@@ -47,7 +47,7 @@ class Writer:
         self.response: dict[str, Any] = {
             "id": f"resp_{request.id}",
             "object": "response",
-            "created_at": created,
+            "created_at": int(time.time()),
             "completed_at": None,
             "status": "in_progress",
             "error": None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -62,7 +61,7 @@ class Responses:
         made: list[Writer] = []
 
         def make(model: str) -> Writer:
-            made.append(Writer(life.request, model, int(time.time()), self.keeps(fields)))
+            made.append(Writer(life.request, fields, model, self.keeps(fields)))
             return made[0]
 
         async def keep() -> None:
@@ -75,7 +74,7 @@ class Responses:
         stored = self.door.stored
         if stored is None or fields.get("store") is False:
             raise APIError("invalid_value", "A response in the background must be stored.", "background")
-        writer = Writer(life.request, life.request.model, int(time.time()), True)
+        writer = Writer(life.request, fields, life.request.model, True)
         first = {**writer.response, "status": "queued"}
         await self.keep(life.key, kept(first, fields, life.request))
         task = asyncio.create_task(self.make(life, fields, first))

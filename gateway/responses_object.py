@@ -110,7 +110,7 @@ def listed(items: list[Any], request_id: str) -> list[dict[str, Any]]:
     found = []
     for place, given in enumerate(items):
         each = dict(given)
-        kind = each.setdefault("type", "message")
+        kind = str(each.setdefault("type", "message"))
         each.setdefault("id", f"{PREFIXES.get(kind, 'item')}_{request_id}_i{place}")
         if kind in PREFIXES:
             each.setdefault("status", "completed")

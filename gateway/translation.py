@@ -44,6 +44,16 @@ def list_of(value: Any, param: str) -> list[Any]:
     return value
 
 
+def list_in(fields: Mapping[str, Any], name: str) -> list[Any]:
+    """A field that must be a list if it is there. Raises APIError."""
+    return [] if fields.get(name) is None else list_of(fields[name], name)
+
+
+def object_in(fields: Mapping[str, Any], name: str, place: str = "") -> dict[str, Any]:
+    """A field that must be an object if it is there. Raises APIError."""
+    return {} if fields.get(name) is None else object_of(fields[name], place + name)
+
+
 def without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that say something: clients write null for what they leave open."""
     return {key: value for key, value in fields.items() if value is not None}
