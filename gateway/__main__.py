@@ -19,6 +19,10 @@ COMMANDS = {
     "fit": ("gateway.fit", "train the router from an outcome table"),
     "report": ("bench.report", "what it cost, what it was worth: one HTML page and a table"),
     "bench": ("bench.__main__", "measure routing, speed and faults"),
+    "why": ("gateway.why", "the story of one request, from the ledger"),
+    "whatif": ("gateway.whatif", "decide logged requests again with another policy"),
+    "reconcile": ("gateway.reconcile", "a provider's bill against the ledger"),
+    "export": ("gateway.export", "the ledger as Parquet files"),
     "weights": ("experts.weights", "list and fetch model weights"),
 }
 """Commands live in the room that does their work; the name is all that the gateway knows of them."""
@@ -30,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         prog="lyceum", description="One OpenAI-compatible door in front of a school of experts."
     )
     top.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of: " + ", ".join(COMMANDS))
-    lines = "\n".join(f"  {name:8} {about}" for name, (_, about) in COMMANDS.items())
+    lines = "\n".join(f"  {name:9} {about}" for name, (_, about) in COMMANDS.items())
     top.epilog = f"commands:\n{lines}\n\nlyceum COMMAND --help tells more.\nexample: lyceum serve --config lyceum.toml"
     top.formatter_class = argparse.RawDescriptionHelpFormatter
     return top
