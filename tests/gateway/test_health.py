@@ -1,0 +1,127 @@
+"""An expert that fails in a row is left out, tried now and then, and taken back."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experts.base import Answer, Failure, Unavailable
+from gateway.health import FAILURES, LONGEST_PAUSE, Health
+from tests.gateway.conftest import make_door, scripted, serving
+
+DOWN, WELL = Failure("a", "unavailable"), Answer("a", {}, "stop")
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def failing(times: int = FAILURES) -> tuple[Health, Clock]:
+    clock = Clock()
+    health = Health(clock)
+    for _ in range(times):
+        health.note(DOWN)
+    return health, clock
+
+
+def test_a_few_failures_are_forgiven():
+    health, _ = failing(FAILURES - 1)
+    assert health.left_out() == []
+
+
+def test_after_five_in_a_row_it_is_left_out_and_one_request_tries_it_after_a_pause_row_14():
+    health, clock = failing()
+    assert health.left_out() == ["a"]
+    clock.now += 1.01
+    assert health.left_out() == []
+    assert health.left_out() == ["a"], "one request at a time"
+
+
+def test_one_good_answer_takes_it_back():
+    health, clock = failing()
+    clock.now += 1.01
+    health.left_out()
+    health.note(WELL)
+    assert health.left_out() == []
+    assert health.records == {}
+
+
+def test_pauses_grow_to_five_seconds():
+    health, clock = failing()
+    for _ in range(10):
+        clock.now += LONGEST_PAUSE
+        assert health.left_out() == []
+        health.note(DOWN)
+    clock.now += LONGEST_PAUSE - 0.1
+    assert health.left_out() == ["a"]
+    clock.now += 0.2
+    assert health.left_out() == []
+
+
+def test_failures_that_were_under_way_lengthen_nothing():
+    health, clock = failing(200)
+    clock.now += 1.01
+    assert health.left_out() == []
+
+
+def test_its_own_retry_after_is_kept():
+    health, clock = failing(FAILURES - 1)
+    health.note(Failure("a", "unavailable", error=Unavailable("busy", retry_after=7.0)))
+    clock.now += 6.9
+    assert health.left_out() == ["a"]
+    clock.now += 0.2
+    assert health.left_out() == []
+
+
+def test_rejections_and_clients_that_left_say_nothing():
+    health, _ = failing()
+    health.note(Answer("a", {}, None))
+    assert health.left_out() == ["a"]
+    health = Health(Clock())
+    for _ in range(100):
+        health.note(Failure("a", "rejected", retryable=False))
+    assert health.left_out() == []
+
+
+@given(st.lists(st.sampled_from(["down", "well", "tick", "ask"])))
+def test_whatever_happens_it_comes_back_within_the_longest_pause(events):
+    health, clock = Health(clock := Clock()), clock
+    for event in events:
+        if event == "tick":
+            clock.now += 0.5
+        elif event == "ask":
+            health.left_out()
+        else:
+            health.note(DOWN if event == "down" else WELL)
+    clock.now += LONGEST_PAUSE
+    assert health.left_out() == []
+
+
+async def test_a_dead_expert_is_asked_a_few_times_and_no_more_and_the_others_serve_row_14(tmp_path):
+    experts = [scripted("dead", fail=Unavailable("down")), scripted("sound", "here")]
+    door = make_door(tmp_path, experts)
+    door.school.clock = Clock()
+    async with serving(door) as served:
+        for _ in range(30):
+            assert (await served.ask()).status_code == 200
+        outcomes = served.ledger("outcomes")
+
+    assert sum(row["expert"] == "dead" for row in outcomes) == FAILURES
+
+
+async def test_when_all_fail_all_are_tried_row_7(tmp_path):
+    up = False
+
+    def answer(request):
+        if not up:
+            raise Unavailable("down")
+        return "back"
+
+    async with serving(make_door(tmp_path, [scripted("a", answer), scripted("b", answer)])) as served:
+        for _ in range(2 * FAILURES):
+            assert (await served.ask()).status_code == 503
+        up = True
+        assert (await served.ask()).status_code == 200
