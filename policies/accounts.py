@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from policies.batches import StoreUnavailable
 from policies.book import Account, Book, Hold, Key, Moves, Operation, Order, Refused, Reservation
 from policies.clock import SteadyClock
+from policies.draws import Draws
 from policies.leases import Leases
 from policies.limits import Applied, Charge, Limit, Rate, Scopes
 from policies.patience import Patience, Working
@@ -82,6 +83,7 @@ class Accounts:
         self._pending: set[asyncio.Future[Any]] = set()
         self._keeping: asyncio.Task[None] | None = None
         self._patience = Patience(store, longest_wait)
+        self._draws = Draws(self._submit, self._booked, self._missed)
         self._leases = Leases(f"slice-{secrets.token_hex(6)}", self._submit, self._finish, self._clock)
 
     @classmethod
@@ -110,6 +112,7 @@ class Accounts:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
         self._leases.close()
+        self._draws.flush()
         while self._pending:  # what is granted too late is given back meanwhile
             await asyncio.wait(self._pending)
         await self._patience.close()
@@ -161,7 +164,7 @@ class Accounts:
             raise ValueError("a cost is at least 0")
         if hold.slice:
             operation = self._leases.settled(hold, cost)
-            return None if operation is None else self._finish(operation)
+            return None if operation is None else self._draws.add(operation)
         if cost is None:
             return self._finish(Operation(hold.id, partial(Book.abandon, name=hold.id)))
         return self._finish(Operation(hold.id, partial(Book.settle, name=hold.id, cost=cost, tokens=tokens)))
@@ -246,10 +249,18 @@ class Accounts:
 
     def _ended(self, operation: Operation, future: asyncio.Future[Any]) -> None:
         if future.cancelled() or isinstance(future.exception(), StoreUnavailable):
-            self._late[operation.id] = operation
-            return
+            self._missed(operation)
+        else:
+            self._booked(operation, future.result()[0])
+
+    def _missed(self, operation: Operation) -> None:
+        """The store could not take it: it is tried again with the next sweep."""
+        self._late[operation.id] = operation
+
+    def _booked(self, operation: Operation, moves: Moves | None) -> None:
         self._leases.booked(operation)
-        self._watch(future.result()[0] or ())
+        if moves:
+            self._watch(moves)
 
     def _watch(self, moves: Moves) -> None:
         """Raises the alarms of the shares that were crossed."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+LOOK_SECONDS = 0.25
+"""Between two looks at the wall's clock."""
 SLEWED = 1.0
 """Seconds that a clock which is being corrected smoothly may gain or lose between two looks."""
 
 
 def running() -> float:
     """Seconds that only ever go forward; asleep machines count too where the system can tell."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)
+    return time.clock_gettime(CLOCK)
 
 
 class SteadyClock:
@@ -20,10 +22,14 @@ class SteadyClock:
 
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = running) -> None:
         self._wall, self._steady = wall, steady
-        self._offset = wall() - steady()
+        self._looked = steady()
+        self._offset = wall() - self._looked
 
     def __call__(self) -> float:
         now = self._steady()
+        if now - self._looked < LOOK_SECONDS:
+            return now + self._offset
+        self._looked = now
         drift = self._wall() - now - self._offset
         if abs(drift) < SLEWED:
             self._offset += drift
