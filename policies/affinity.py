@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from policies.base import Ask, Decision, Policy, State
-from policies.budget import Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +34,12 @@ class Affinity:
 
 
 def staying(policy: Policy) -> Policy:
-    """The policy with affinity, inside the budgets that wrap it; one that has it stays as it is."""
-    if isinstance(policy, Budget):
-        return replace(policy, inner=staying(policy.inner))
-    return policy if isinstance(policy, Affinity) else Affinity(policy)
+    """The policy with affinity, inside whatever wraps it: a conversation is no reason to leave a budget. One that has
+    it already stays as it is."""
+    if isinstance(policy, Affinity):
+        return policy
+    inner = getattr(policy, "inner", None)
+    return Affinity(policy) if inner is None else replace(policy, inner=staying(inner))  # type: ignore[type-var] # any wrapper is a dataclass
 
 
 def pending(messages: Sequence[Mapping[str, Any]]) -> bool:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 import policies
 from experts.base import Answer, Failure, Outcome, Request
+from policies.affinity import Affinity
 from policies.base import Accept, Ask, Refuse, State
 from policies.budget import Budget
 from policies.cascade import Cascade
@@ -43,6 +44,9 @@ EXAMPLES = [
     Budget(Guard(1.0, confidence=3.0), usd_per_day=1.0),
     Resume(),
     Budget(Resume(), usd_per_request=0.000_001),
+    Affinity(Utility(0.000_002, explore=0.3), margin=0.2),
+    Affinity(Cascade()),
+    Budget(Affinity(Ensemble(3))),
 ]
 every_policy = pytest.mark.parametrize("policy", EXAMPLES, ids=str)
 
@@ -85,6 +89,7 @@ def states(draw):
         tuple(outcome_of(expert, draw(kinds), draw(costs)) for expert in asked),
         allowance=draw(st.none() | st.integers(-100, 4000)),
         draw=draw(st.floats(0, 1, exclude_max=True)),
+        sticky=draw(st.none() | st.sampled_from(NAMES)),
     )
 
 
