@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 DEFAULT = "routers.blend:Blend"
 BATCH = 32
+WORDS = "words"
+"""The folder, beside the router, of the one that looks at words alone."""
+WORD_HEADS = ("routers.domain:Domains", "routers.linear:Linear")
 
 
 def fit(
@@ -45,7 +48,9 @@ def fit(
         raise TableError(f"outcome table {table.name} has no row outside the split `test`")
     router = train(chosen, embed(chosen.prompts, encoder), use, name_of(encoder), options)
     digest = hashlib.sha256(table.read_bytes()).hexdigest()
-    save(folder, router, {"head": use, "table": table.name, "sha256": digest, "prompts": len(chosen), "made": made})
+    about = {"head": use, "table": table.name, "sha256": digest, "prompts": len(chosen), "made": made}
+    save(folder, router, about)
+    save(folder / WORDS, train_words(chosen), about | {"head": "words"})
     return router
 
 
@@ -62,6 +67,21 @@ def train(
     quality = head.fit(seen, outcomes.score, outcomes.domains, **(options or {}))
     costs = Costs.fit(seen, outcomes)
     return Learned(outcomes.experts, quality, costs, Blind.fit(outcomes), encoder, embeddings.shape[1])
+
+
+def train_words(outcomes: Outcomes) -> Learned:
+    """A router that knows nothing but the words of a prompt: every vector is `word_vector`."""
+    import numpy as np
+
+    vectors = np.repeat(word_vector()[None], len(outcomes), axis=0)
+    return train(outcomes, vectors, options={"heads": WORD_HEADS})
+
+
+def word_vector() -> NDArray[np.float32]:
+    """What stands for a vector where there is none."""
+    import numpy as np
+
+    return np.ones(1, np.float32)
 
 
 def embed(prompts: Sequence[str], encoder: Encoder) -> NDArray[np.float32]:
@@ -90,7 +110,7 @@ def warm(router: Learned) -> None:
     import numpy as np
 
     vector = np.full((1, router.dimensions), router.dimensions**-0.5, np.float32)
-    router.quality.predict(inputs(("",), vector))
+    router.told(inputs(("",), vector))
 
 
 def encoder_of(router: Router) -> str:

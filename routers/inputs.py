@@ -30,19 +30,24 @@ MARKS = (
 )
 """Words counted together: code, formulas, digits, questions, amounts, orders, logic, punctuation."""
 
+GROUP = {mark: place for place, marks in enumerate(MARKS) for mark in marks}
+
 
 def lexical(prompt: str, length: int, counts: Counter[str]) -> list[float]:
     """Cheap features: lengths, and how often each of MARKS occurs at the ends of the prompt."""
     text = ends(prompt)
-    find = counts.get
+    often, group = [0] * len(MARKS), GROUP.get
+    for term, count in counts.items():
+        if (place := group(term)) is not None:
+            often[place] += count
     return [
         log1p(length),
         log1p(text.count("\n")),
-        1.0 - len(text.encode("ascii", "ignore")) / (len(text) or 1),
+        0.0 if text.isascii() else 1.0 - len(text.encode("ascii", "ignore")) / (len(text) or 1),
         float(text.rstrip().endswith("?")),
         log1p(text.rpartition("\n")[2].count(",")),
         log1p(text.count("\nA") + text.count("\nB") + text.count("\nC")),
-        *[log1p(sum([find(mark, 0) for mark in marks])) for marks in MARKS],
+        *map(log1p, often),
     ]
 
 

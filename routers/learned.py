@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from experts.base import Outcome, Request, text
 from experts.catalog import Catalog
 from routers.base import Estimate, Estimates
 from routers.blind import Blind
 from routers.costs import Costs
+from routers.fused import Fused
 from routers.inputs import Inputs
 from routers.prior import estimate as prior_estimate
 
@@ -67,19 +69,28 @@ class Learned:
         if vector is None:
             return {name: Estimate(name, *row) for name, row in self.blind.rows(self.experts).items()}
         inputs = Inputs((request.prompt,), (length,), vector)
-        quality, std = self.quality.predict(inputs)
-        cost, high, latency = self.costs.predict(inputs)
-        whole = cost[0].astype(np.int64)
+        quality, std, cost, high, latency = self.told(inputs)
+        whole = cost.astype(np.int64)
         columns = (
-            np.minimum(np.maximum(quality[0], 0.0), 1.0),
-            np.maximum(std[0], 0.0),
+            np.minimum(np.maximum(quality, 0.0), 1.0),
+            np.maximum(std, 0.0),
             whole,
-            np.maximum(whole, high[0].astype(np.int64)),
-            latency[0],
+            np.maximum(whole, high.astype(np.int64)),
+            latency,
             self.blind.quality,
         )
         names = self.experts
         return dict(zip(names, map(Estimate, names, *(column.tolist() for column in columns)), strict=True))
+
+    def told(self, inputs: Inputs) -> tuple[NDArray[Any], ...]:
+        """Of one prompt: quality, its doubt, median and 95th percentile of the cost, median seconds, each (M,)."""
+        if self._fused is not None:
+            return self._fused(inputs)
+        return tuple(column[0] for column in (*self.quality.predict(inputs), *self.costs.predict(inputs)))
+
+    @cached_property
+    def _fused(self) -> Fused | None:
+        return Fused.of(self.quality, self.costs)
 
     def _vector(self, embedding: NDArray[np.float32] | None) -> Matrix | None:
         """The vector as a row of length 1, or `None` if nothing can be told from it."""

@@ -26,6 +26,7 @@ MOST_TERMS, LEAST_PROMPTS = 10_000, 3
 MOST_PROMPTS = 8_000
 RANK, EXTRA, TURNS = 64, 8, 2
 CHUNK = 256
+MOST_OFTEN = 100
 
 
 def ends(prompt: str) -> str:
@@ -68,6 +69,32 @@ class Words:
         found = map(self._sparse, prompts)
         return np.array([values @ self.directions[places] for places, values in found], np.float32)
 
+    def one(self, counts: Counter[str]) -> Matrix:
+        """The same for one prompt, shape (rank,), in half the time."""
+        import numpy as np
+
+        known, logs, squares = self._known, self._logs, 0.0
+        places, values = [], []
+        for term, often in counts.items():
+            if found := known.get(term):
+                value = found[1] if often == 1 else found[1] * logs[min(often, MOST_OFTEN - 1)]
+                places.append(found[0])
+                values.append(value)
+                squares += value * value
+        weights = np.array(values, np.float32)
+        direction: Matrix = weights @ self.directions.take(np.array(places, np.intp), 0)
+        return direction / np.float32(squares**0.5 or 1.0)
+
+    @cached_property
+    def _known(self) -> dict[str, tuple[int, float]]:
+        return {
+            term: (i, float(weight)) for i, (term, weight) in enumerate(zip(self.vocabulary, self.weight, strict=True))
+        }
+
+    @cached_property
+    def _logs(self) -> list[float]:
+        return [float(each) for each in self._dampened]
+
     @cached_property
     def _place(self) -> dict[str, int]:
         return {term: i for i, term in enumerate(self.vocabulary)}
@@ -87,10 +114,10 @@ class Words:
 
     @cached_property
     def _dampened(self) -> Matrix:
-        """1 + log n, for n below 100."""
+        """1 + log n, for n below MOST_OFTEN."""
         import numpy as np
 
-        found: Matrix = (1.0 + np.log(np.maximum(np.arange(100), 1))).astype(np.float32)
+        found: Matrix = (1.0 + np.log(np.maximum(np.arange(MOST_OFTEN), 1))).astype(np.float32)
         return found
 
 
