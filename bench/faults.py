@@ -119,7 +119,8 @@ class Bench:
         calls = [call for call in await self.told("GET", "/bill") if call["prompt"] == prompt]
         attempts = sum(call["model"] == case.fault for call in calls)
         gap = await self.gap(caller, view, calls)
-        return Trial(seed, *verdict(case, view, attempts, gap, self.scale), view, attempts, gap)
+        met = max(attempts, int(bool(case.health)))  # left out for its failures, it is not to be met
+        return Trial(seed, *verdict(case, view, met, gap, self.scale), view, attempts, gap)
 
     async def flap(self, caller: Caller, case: Case, seed: int, prompt: str) -> Trial:
         """Requests through an outage: each is served, and the expert is asked again once it is well."""

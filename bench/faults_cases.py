@@ -22,6 +22,8 @@ class Case:
     seconds: float = 5.0
     fallback: str = "ok"
     stream: bool = True
+    health: int = 0
+    """Failures in a row after which the gateway leaves an expert out; 0: never, so that every seed meets the fault."""
     experts: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Further keys of an expert in the configuration."""
 
@@ -47,7 +49,7 @@ CASES = (
     Case("S12", "context too long", attempts=1, experts=LARGER),
     Case("S13", "content filter", owed="content_policy_violation", attempts=1),
     Case("S14", "cut, and the fallback takes no beginning", fallback="no-prefill"),
-    Case("S15", "down for a while, twenty requests"),
+    Case("S15", "down for a while, twenty requests", health=5),
     Case("S16", "who answered and what it cost"),
     Case("R02", "429 with an absurd Retry-After"),
     Case("R06", "a byte now and then", seconds=8.0),
@@ -101,6 +103,7 @@ def verdict(case: Case, view: View, attempts: int, gap: Gap, scale: float = 1.0)
         f"{attempts} attempts": attempts > case.attempts,
         "money that the ledger does not know of": not gap.told,
         "neither an answer nor an error": not view.success and view.error is None,
+        "the fault was never met": attempts == 0,
         "[DONE] after an error": view.error is not None and view.done,
         "no usage": view.success and not view.usage,
     }

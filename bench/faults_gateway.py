@@ -68,7 +68,7 @@ async def gateway(case: Case, port: int, scale: float, folder: Path) -> AsyncIte
 
 def configuration(case: Case, port: int, scale: float) -> str:
     """The operator's file of a case."""
-    tables = [expert("faulty", case.fault, port, scale, case.experts), POLICY]
+    tables = [expert("faulty", case.fault, port, scale, case.experts), POLICY.format(failures=case.health)]
     continues = {"sound": {"continues": "prefill", **case.experts.get("sound", {})}}
     tables.append(expert("sound", case.fallback, port, scale, {**case.experts, **continues}))
     return "\n".join(tables)
@@ -92,6 +92,7 @@ def toml(value: str | float) -> str:
 POLICY = """
 [server]
 port = 0
+failures_in_a_row = {failures}
 [router]
 use = "routers.simple:Cards"
 [policy]

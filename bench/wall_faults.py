@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Awaitable, Callable
+from functools import cache
 
 import orjson
 
@@ -182,7 +183,8 @@ async def half_closed(call: Call) -> None:
     call.close()
 
 
-def bomb(call: Call) -> bytes:
+@cache
+def bomb() -> bytes:
     """A compressed answer that nobody asked for, a thousand times larger inside."""
     return plain(zlib.compress(b" " * 50_000_000), more="content-encoding: deflate\r\n")
 
@@ -222,7 +224,7 @@ FAULTS: dict[str, Fault] = {
     "R11-error": answered(lambda _: plain(b'{"object":"error","message":"The request queue is full.","code":503}')),
     "R11-html": answered(lambda _: plain(b"<html>hello</html>", kind="text/html")),
     "R11-empty": answered(lambda _: plain(b"")),
-    "R12-bomb": answered(bomb),
+    "R12-bomb": answered(lambda _: bomb()),
     "R12-headers": answered(lambda _: plain(b"{}", more="x-a: b\r\n" * 10_000)),
     "R12-early": answered(lambda call: plain(b"x" * 99)[:-50]),
     "R12-redirect": answered(lambda _: plain(b"", "302 Found", more="location: http://127.0.0.1:1/v1\r\n")),

@@ -36,6 +36,8 @@ class Server:
     """Whether another expert may go on with a streamed answer that breaks off; the answer says so."""
     drain_seconds: float = 0.0
     """After a signal to end, how long new connections are still taken while `/readyz` says 503: for load balancers."""
+    failures_in_a_row: int = 5
+    """After so many an expert is left out for seconds, and tried by one request at a time; 0 leaves nobody out."""
     encoder_seconds: float = 0.25
     """How long a request may wait for its prompt's vector; then it is routed without one, and its decision says so."""
 
