@@ -1,5 +1,7 @@
 """The quick way tells what the common way tells."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def test_one_prompt_is_told_as_in_a_batch(learned_from, prompt):
     assert router._fused is not None
     told = router.told(one(prompt, vectors[0]))
     plain = one(prompt, vectors[0])
-    common = [*router.quality.predict(plain), *router.costs.predict(plain)]
+    common: list[Any] = [*router.quality.predict(plain), *router.costs.predict(plain)]
     for quick, usual in zip(told, common, strict=True):
         assert quick == pytest.approx(usual[0], rel=1e-4, abs=1e-4)
         assert np.isfinite(quick).all()
