@@ -22,6 +22,7 @@ COMMANDS = {
     "why": ("gateway.why", "the story of one request, from the ledger"),
     "whatif": ("gateway.whatif", "decide logged requests again with another policy"),
     "reconcile": ("gateway.reconcile", "a provider's bill against the ledger"),
+    "forget": ("gateway.forget", "erase kept prompts, responses and replays"),
     "export": ("gateway.export", "the ledger as Parquet files"),
     "weights": ("experts.weights", "list and fetch model weights"),
 }

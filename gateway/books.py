@@ -14,6 +14,7 @@ from experts.base import Outcome, Request, SetupError
 from experts.catalog import Catalog
 from gateway.metrics import Metrics
 from gateway.money import Money, Promise, settle
+from gateway.prompts import Keeper
 from policies.base import Decision, State
 from policies.batches import StoreUnavailable
 from policies.groups import Group
@@ -36,6 +37,8 @@ class Books:
         self.money = money or Money(None)
         self.permit: Callable[[str, str, Catalog], Catalog] = lambda key, model, catalog: catalog
         """The experts of a catalog that a key may ask for a model."""
+        self.prompts: Keeper | None = None
+        """Keeps the messages of keys that opted in."""
 
     async def start(self) -> None:
         """Raises SetupError if there are budgets or rates and their store does not answer."""
@@ -55,6 +58,8 @@ class Books:
         if not self.ledger.available:
             raise LedgerUnavailable("the ledger cannot be written")
         row = DecisionRow.of(state, decision, life.step, time=self.clock(), key=life.key, policy=life.policy_name)
+        if self.prompts is not None and life.step == 0:
+            self.prompts.keep(life.key, life.request)
         return self.ledger.write(row)
 
     def settled(self, tally: Tally, outcome: Outcome, kind: str) -> Group:
@@ -95,4 +100,6 @@ class Books:
     async def close(self) -> None:
         """Settles and writes what is queued."""
         await self.money.close()
+        if self.prompts is not None:
+            await self.prompts.close()
         await self.ledger.close()

@@ -21,14 +21,18 @@ from gateway.encoder import CHARACTERS, EncoderClient
 from gateway.handlers import Door
 from gateway.idempotency import Idempotency
 from gateway.money import Money, alarmed
+from gateway.prompts import FILE as PROMPTS
+from gateway.prompts import Keeper
 from gateway.replays import Replays
 from gateway.school import School
 from gateway.stored import Stored
+from gateway.words import Words
 from policies.accounts import Accounts
 from policies.base import Policy
 from policies.ledger import Ledger
 from routers.base import Encoder, Router
-from routers.fit import check_encoder, fit, load_router
+from routers.fit import WORDS, check_encoder, fit, load_router, word_vector
+from routers.learned import Learned
 from routers.saved import TREE
 
 FITTED = ("inputs", "score", "domains")
@@ -55,7 +59,15 @@ def school(config: Config) -> School:
     ledger = Ledger.open(folder / "ledger.sqlite")
     made, client = router(config, encoder), client_of(config, encoder)
     return School(
-        experts, made, policy, Books(ledger, money(config, policy)), policies, client, config.server.continue_answers
+        experts,
+        made,
+        policy,
+        Books(ledger, money(config, policy)),
+        policies,
+        client,
+        words_of(config, made),
+        config.server.continue_answers,
+        failures=config.server.failures_in_a_row,
     )
 
 
@@ -85,6 +97,14 @@ def router(config: Config, encoder: Encoder | None) -> Router:
     if encoder is not None:
         check_encoder(fitted, encoder)
     return fitted
+
+
+def words_of(config: Config, router: Router) -> Words | None:
+    """Deciding by words alone, if such a router was fitted with this one."""
+    folder = router_folder(config) / WORDS
+    if not isinstance(router, Learned) or not (folder / TREE).exists():
+        return None
+    return Words(load_router(folder), word_vector())
 
 
 def prepare(config: Config) -> None:
@@ -169,6 +189,8 @@ def door(config: Config) -> Door:
     """The door with everything behind it."""
     made, known = school(config), keys(config)
     made.books.money.who, made.books.permit = known.scopes, known.permitted
+    if config.prompts.keys:
+        made.books.prompts = Keeper(Path(config.state.folder) / PROMPTS, config.prompts)
     return Door(
         made,
         known,

@@ -13,6 +13,7 @@ from experts.base import Expert, SetupError
 from experts.build import build, check_key, convert
 from gateway import terms
 from gateway.auth import TABLE
+from gateway.prompts import Prompts
 from gateway.terms import Accounts
 from policies.base import Policy
 from routers.base import Encoder
@@ -86,10 +87,12 @@ class Config:
     server: Server = Server()
     state: State = State()
     accounts: Accounts = Accounts()
+    prompts: Prompts = Prompts()
     budgets: Mapping[str, Any] = field(default_factory=dict)
     rates: Mapping[str, Any] = field(default_factory=dict)
 
 
+SECTIONS = (("server", Server), ("state", State), ("accounts", Accounts), ("prompts", Prompts))
 TABLES = tuple(field.name for field in fields(Config))
 
 
@@ -134,7 +137,7 @@ def of(tables: Mapping[str, Any]) -> Config:
         for key in entry:
             check_key(key, list(TABLE), f"keys.{name}.{key}")
     values = dict(tables)
-    for name, kind in (("server", Server), ("state", State), ("accounts", Accounts)):
+    for name, kind in SECTIONS:
         values[name] = _section(values.get(name, {}), kind, name)
     terms.budgets(tables.get("budgets", {}))
     terms.rates(tables.get("rates", {}))
