@@ -47,9 +47,9 @@ PEERS = {
 }
 
 
-def home(name: str, folder: Path = FOLDER) -> Path:
+def home(name: str, folder: Path | None = None) -> Path:
     """Where a peer is installed. Raises Absent."""
-    found = folder.absolute() / name
+    found = (folder or FOLDER).absolute() / name
     mark = found / DONE
     if not mark.exists():
         raise Absent(f"not installed: `lyceum bench peers {name}`")

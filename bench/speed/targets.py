@@ -22,7 +22,7 @@ from experts.base import SetupError
 HOST = "127.0.0.1"
 PATH = "/v1/chat/completions"
 KEY = "lyc-bench-0123456789abcdef0123456789abcdef"
-START_SECONDS = 120.0
+START_SECONDS = 60.0
 CONNECTIONS = 20_000
 ALONE = 0
 """What `--workers` calls one process without a parent."""
