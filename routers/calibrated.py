@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Table = NDArray[np.float64]
 
 BINS, BINS_ALL = 15, 30
-WORTH = 5000.0
+WORTH = 20_000.0
 """Prompts of an expert that weigh as much as the belief that its map is that of all."""
 LEAST = 60
 """Predictions with fewer outcomes than this are left as they are."""
