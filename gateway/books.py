@@ -15,10 +15,11 @@ from experts.catalog import Catalog
 from gateway.metrics import Metrics
 from gateway.money import Money, Promise, settle
 from gateway.prompts import Keeper
-from policies.base import Decision, State
+from policies.base import Decision, Policy, State
 from policies.batches import StoreUnavailable
 from policies.groups import Group
 from policies.ledger import Ledger, LedgerUnavailable
+from policies.pressure import steered
 from policies.rows import DecisionRow, OutcomeRow
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class Books:
     def allowance(self, key: str, request: Request) -> int | None:
         """What a key's request may still spend, in nano-dollars; `None` is no limit."""
         return self.money.allowance(key, request)
+
+    def steered(self, key: str, request: Request, policy: Policy) -> Policy:
+        """The policy at the price of quality that the budgets set."""
+        steering = self.money.steering
+        return policy if steering is None else steered(policy, steering.factor(self.money.scopes(key, request)))
 
     def decided(self, life: Life, state: State, decision: Decision) -> Group:
         """Queues a decision's row; it becomes durable while the experts work. Raises LedgerUnavailable at once

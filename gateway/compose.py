@@ -56,7 +56,7 @@ def school(config: Config) -> School:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SetupError(f"state.folder: cannot make {folder}: {error.strerror}") from error
-    ledger = Ledger.open(folder / "ledger.sqlite")
+    ledger = Ledger.open(folder / "ledger.sqlite", config.state.durability)
     made, client = router(config, encoder), client_of(config, encoder)
     return School(
         experts,

@@ -16,6 +16,7 @@ from gateway.auth import TABLE
 from gateway.prompts import Prompts
 from gateway.terms import Accounts
 from policies.base import Policy
+from policies.ledger import Durability
 from routers.base import Encoder
 
 
@@ -72,6 +73,9 @@ class State:
     folder: str = "state"
     outcomes: str = ""
     """The outcome table from which a missing router is fitted; empty: the one that comes with us."""
+    durability: Durability = "normal"
+    """What a row of the ledger survives before an answer that depends on it is given: `normal`, the end of every
+    process, also by kill -9; `full`, a power cut as well, for one wait on the disk more an answer."""
 
 
 @dataclass(frozen=True, slots=True)

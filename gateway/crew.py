@@ -19,8 +19,8 @@ from experts.base import SetupError
 from experts.child import Address
 from gateway.config import Config
 from gateway.figures import Figures
+from gateway.host import PLACES, Crowds, Part
 from gateway.server import GRACE_SECONDS, ROWS_SECONDS
-from gateway.shared import PLACES, Crowds, Part
 from gateway.worker import LINE_BYTES, say
 
 RESTART_SECONDS = (0.2, 10.0)

@@ -68,7 +68,7 @@ async def nothing() -> None:
 async def begun(door: Door, request: Request, key: str, headers: Mapping[bytes, bytes]) -> Life:
     """The life of a request, its experts found. Raises APIError."""
     life = born(door, request, key, headers)
-    life.request = await door.school.embedded(request)
+    await life.embed()
     life.begin()
     if request.untold and not life.catalog:
         raise unable(request)

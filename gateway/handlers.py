@@ -111,10 +111,8 @@ class Door:
             return False
         try:
             life = self.life(turn.call)
-            known = self.school.embedded_now(life.request)
-            if known is None:
+            if not life.embed_now():
                 return False
-            life.request = known
         except APIError as error:
             turn.respond(error.http_status, [*JSON, *error.all_headers()], error.encoded())
             return True
@@ -131,7 +129,7 @@ class Door:
     async def chat(self, call: HTTPCall, reply: Reply) -> None:
         """POST /v1/chat/completions: an answer of the school, whole or as server-sent events."""
         life = self.life(call)
-        life.request = await self.school.embedded(life.request)
+        await life.embed()
         life.begin()
         await self.answer(life, await run(life), reply)
 
@@ -215,6 +213,7 @@ class Door:
         able = eligible(demand, catalog)
         estimates = self.school.estimates(request, demand, able)
         allowance = self.school.books.allowance(key, request)
+        policy = self.school.books.steered(key, request, policy)
         decision = policy.decide(State(request, estimates, (), allowance, self.school.draw()))
         await send_json(reply, explained(name, decision, estimates, [name for name in catalog if name not in able]))
 

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from experts.base import Answer, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
 from experts.card import Card, Usage
 from experts.catalog import CHARACTERS_PER_TOKEN, Catalog, Demand, eligible
-from gateway.errors import refusal
+from gateway.chat import money
+from gateway.errors import APIError, refusal
 from gateway.money import Promise, unavailable
 from gateway.school import School
 from policies.base import Accept, Ask, Policy, Refuse, State
@@ -62,7 +63,7 @@ class Life(Struct, eq=False):
         """The next decision, its row queued. Raises APIError when nothing is left, and LedgerUnavailable."""
         self.step += 1
         if self.step >= len(self.catalog) + SPARE_STEPS:
-            raise refusal("exhausted", self.last_error())
+            raise self.refused("exhausted")
         catalog = self.catalog
         if self.too_small:
             catalog = {name: card for name, card in catalog.items() if card.context > self.too_small}
@@ -91,11 +92,18 @@ class Life(Struct, eq=False):
             decision = replace(decision, why=f"{decision.why}; its vector would have come too late".lstrip("; "))
         self.recorded = self.school.books.decided(self, state, decision)
         if isinstance(decision, Refuse):
-            raise refusal(decision.reason, self.last_error())
+            raise self.refused(decision.reason)
         if self.session and (isinstance(decision, Accept) or decision.last):
             chosen = decision.answer.expert if isinstance(decision, Accept) else decision.experts[0]
             self.school.sessions.keep(self.key, self.session, chosen)
         return decision
+
+    def refused(self, reason: str) -> APIError:
+        """What the client hears, and what was spent all the same."""
+        error = refusal(reason, self.last_error())
+        if self.total:
+            error.headers["x-lyceum-cost"] = money(self.total).decode()
+        return error
 
     def last_error(self) -> ExpertError | None:
         """The error of the last failure."""

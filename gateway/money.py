@@ -20,6 +20,7 @@ from experts.base import ExpertError, Failure, Outcome, Request
 from experts.card import Card, Price, Usage
 from experts.catalog import TEXT, Demand
 from gateway.errors import APIError
+from gateway.steering import Steering
 from gateway.terms import Accounts as Terms
 from policies.accounts import Accounts, Alarm
 from policies.book import Hold, Moves, Refused
@@ -67,6 +68,8 @@ class Money:
 
     def __init__(self, accounts: Accounts | None, terms: Terms | None = None) -> None:
         self.accounts, self.terms = accounts, terms or Terms()
+        steers = accounts is not None and any(limit.steer for limit in accounts.limits)
+        self.steering = Steering(accounts) if accounts is not None and steers else None
         self.who: Callable[[str], Scopes] = lambda key: {"key": key}
         self._versions: dict[int, str] = {}
 

@@ -17,7 +17,7 @@ from gateway import compose
 from gateway.check import check
 from gateway.config import Config
 from gateway.crew import Common, Crew
-from gateway.shared import parts
+from gateway.host import parts
 
 BACKLOG = 2048
 

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 from experts.base import Expert, Outcome, Request
 from experts.catalog import Catalog, Demand
 from gateway.encoder import Embedder
-from gateway.health import Health
+from gateway.health import FAILURES, Health
 from gateway.sessions import Sessions
+from gateway.words import Words
 from policies.affinity import staying
 from policies.base import Policy
 from routers.base import Estimates, Router
@@ -54,12 +55,16 @@ class School:
     books: Books
     policies: Mapping[str, Policy] = field(default_factory=dict)
     encoder: Embedder | None = None
+    words: Words | None = None
+    """Decides without the encoder where it is sure."""
     continues: bool = True
     """Whether an answer that breaks off may be continued by another expert."""
     clock: Callable[[], float] = time.monotonic
     vectors: Recent[Any] = field(default_factory=Recent)
     known: Recent[Estimates] = field(default_factory=Recent)
     """First estimates: a router is pure, so the same prompt, length and experts give the same ones."""
+    failures: int = FAILURES
+    """How many in a row leave an expert out for a while; 0: none does."""
     health: Health = field(init=False)
     cards: Catalog = field(init=False)
     supervised: Mapping[str, Any] = field(init=False)
@@ -70,7 +75,7 @@ class School:
     """Who answered which conversation."""
 
     def __post_init__(self) -> None:
-        self.health = Health(lambda: self.clock())
+        self.health = Health(lambda: self.clock(), self.failures)
         self.policy = staying(self.policy)
         self.cards = {name: expert.card for name, expert in self.experts.items()}
         self.supervised = {name: expert for name, expert in self.experts.items() if hasattr(expert, "ready")}
@@ -105,19 +110,25 @@ class School:
             return request
         return replace(request, embedding=self.vectors.put(hash(request.prompt), vector))
 
-    def blind(self, request: Request) -> bool:
-        """Whether the router must do without a vector that it would have liked to have."""
-        return self.encoder is not None and request.embedding is None and request.model not in self.experts
+    def remark(self, request: Request) -> str:
+        """What its decision says if it was made without the vector that the router would have liked to have."""
+        if self.encoder is None or request.model in self.experts:
+            return ""
+        if request.embedding is None:
+            return "; its vector would have come too late"
+        return "; its words alone decide" if self.words is not None and self.words.meant(request) else ""
 
     def estimates(
         self, request: Request, demand: Demand, catalog: Catalog, outcomes: Sequence[Outcome] = ()
     ) -> Estimates:
         """What the router expects of each expert."""
+        by_words = self.words is not None and self.words.meant(request)
+        router = self.words if self.words is not None and by_words else self.router
         if outcomes:
-            return self.router.estimate(request, catalog, outcomes)
-        key = (hash(request.prompt), demand.tokens, request.embedding is None, *catalog)
+            return router.estimate(request, catalog, outcomes)
+        key = (hash(request.prompt), demand.tokens, request.embedding is None, by_words, *catalog)
         known = self.known.get(key)
-        return known or self.known.put(key, self.router.estimate(request, catalog, ()))
+        return known or self.known.put(key, router.estimate(request, catalog, ()))
 
     async def start(self) -> None:
         """Starts every expert that has something to start, side by side."""

@@ -24,9 +24,9 @@ from gateway.config import Config
 from gateway.encoder import EncoderClient, EncoderProcess
 from gateway.fit import config_argument
 from gateway.handlers import Door
+from gateway.host import ENCODER
 from gateway.parent import Parent
 from gateway.server import Server, settled
-from gateway.shared import ENCODER
 
 HELP = "start the experts and the gateway"
 EXAMPLE = "lyceum serve --config lyceum.toml --port 8000"

@@ -70,9 +70,14 @@ class Budget:
     alarms: tuple[float, ...] = (0.8, 1.0)
     """Shares of it at which the log says so."""
 
+    steer: bool = False
+    """Policies grow thriftier while it is spent too quickly and more generous while much is left, so that it lasts for
+    its period: their `usd_per_quality` is where they start."""
+
     def limit(self, name: str) -> Limit:
         """The budget under its name. Raises ValueError."""
-        return Limit(name, self.usd, self.scope, Period(self.period, self.zone), self.hard, self.alarms)  # type: ignore[arg-type]  # Period checks its kind
+        period = Period(self.period, self.zone)
+        return Limit(name, self.usd, self.scope, period, self.hard, self.alarms, self.steer)  # type: ignore[arg-type]  # Period checks its kind
 
 
 def budgets(tables: Mapping[str, Any]) -> tuple[Limit, ...]:

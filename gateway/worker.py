@@ -21,9 +21,9 @@ from experts.cpu import Crowd
 from gateway import compose, config
 from gateway.config import Config
 from gateway.encoder import EncoderClient
+from gateway.host import ENCODER, Crowds, Sharable, sharable
 from gateway.metrics import Metrics
 from gateway.server import Server, settled
-from gateway.shared import ENCODER, Crowds, Sharable, sharable
 
 LINE_BYTES = 1 << 26
 """The longest line: a configuration, or all figures."""
