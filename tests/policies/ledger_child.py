@@ -5,14 +5,15 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import cast
 
 from experts.base import Answer
-from policies.ledger import Ledger
+from policies.ledger import Durability, Ledger
 from policies.rows import OutcomeRow
 
 
-async def write(path: Path, pipe: int) -> None:
-    ledger = Ledger.open(path)
+async def write(path: Path, durability: Durability, pipe: int) -> None:
+    ledger = Ledger.open(path, durability)
 
     async def one(worker: int) -> None:
         for number in range(1_000_000):
@@ -23,13 +24,13 @@ async def write(path: Path, pipe: int) -> None:
     await asyncio.gather(*(one(worker) for worker in range(8)))
 
 
-def life(path: Path, acknowledgements: int) -> None:
+def life(path: Path, durability: Durability, acknowledgements: int) -> None:
     """Forks a writer, passes on what it acknowledges, kills it in the middle of its work."""
     read, written = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(read)
-        asyncio.run(write(path, written))
+        asyncio.run(write(path, durability, written))
         os._exit(1)
     os.close(written)
     with os.fdopen(read) as names:
@@ -44,4 +45,4 @@ def life(path: Path, acknowledgements: int) -> None:
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        life(Path(sys.argv[1]), int(line))
+        life(Path(sys.argv[1]), cast(Durability, sys.argv[2]), int(line))

@@ -252,10 +252,14 @@ async def test_a_ledger_that_turned_to_noise_stays_unavailable_row_47(path, monk
 class Zygote:
     """A process whose forks write rows and acknowledge them by a pipe, until they are killed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, durability: str) -> None:
         script = Path(__file__).with_name("ledger_child.py")
         self.process: Any = subprocess.Popen(
-            [sys.executable, script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [sys.executable, script, path, durability],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
         )
 
     def __enter__(self):
@@ -276,9 +280,10 @@ class Zygote:
         return names
 
 
-async def test_no_acknowledged_row_is_lost_by_kill_9_and_none_is_there_twice_row_46(path):
+@pytest.mark.parametrize("durability", ["normal", "full"])
+async def test_no_acknowledged_row_is_lost_by_kill_9_and_none_is_there_twice_row_46(path, durability):
     acknowledged: list[str] = []
-    with Zygote(path) as zygote:
+    with Zygote(path, durability) as zygote:
         for kill in range(50 * SIZE):
             acknowledged += zygote.life(kill * 7 % 160)
     async with opened(path) as ledger:
