@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from experts.base import Chunk, ExpertError, Request
 from experts.card import Usage
 from gateway import errors
@@ -71,8 +73,17 @@ async def begun(door: Door, request: Request, key: str, headers: Mapping[bytes, 
     await life.embed()
     life.begin()
     if request.untold and not life.catalog:
-        raise unable(request)
+        if not request.spare:
+            raise unable(request)
+        life.request = replace(life.request, untold="")
+        life.begin()
     return life
+
+
+def left_out(request: Request) -> Headers:
+    """Says what of the request the expert was not told."""
+    lacks = request.spare and not request.untold
+    return [(b"x-lyceum-left-out", request.spare.encode())] if lacks else []
 
 
 def unable(request: Request) -> APIError:
@@ -95,6 +106,7 @@ async def respond(
     about = [
         (b"x-lyceum-expert", result.expert.encode()),
         (b"x-lyceum-decision", result.decision.encode()),
+        *left_out(life.request),
         *(more or []),
     ]
     if life.request.stream:

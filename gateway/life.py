@@ -18,6 +18,7 @@ from gateway.chat import money
 from gateway.errors import APIError, refusal
 from gateway.money import Promise, unavailable
 from gateway.school import School
+from gateway.words import sure
 from policies.base import Accept, Ask, Policy, Refuse, State
 from policies.batches import StoreUnavailable
 from policies.groups import Group
@@ -59,6 +60,25 @@ class Life(Struct, eq=False):
         self.demand = Demand.of(self.request)
         self.catalog = eligible(self.demand, self.school.catalog(self.request.model))
 
+    def embed_now(self) -> bool:
+        """Gives the request its vector, or what does as well, if that needs no waiting."""
+        known = self.school.embedded_now(self.request)
+        words = self.school.words
+        if known is None and words is not None:
+            self.begin()
+            marked = words.marked(self.request)
+            catalog = self.school.books.permit(self.key, marked.model, self.catalog)
+            estimates = self.school.estimates(marked, self.demand, catalog)
+            state = State(marked, estimates, draw=1.0, sticky=self.sticky)  # 1.0: nothing is explored
+            known = marked if estimates and sure(self.policy, state) else None
+        self.request = known or self.request
+        return known is not None
+
+    async def embed(self) -> None:
+        """The same, and waits for the vector if it must."""
+        if not self.embed_now():
+            self.request = await self.school.embedded(self.request)
+
     def next(self) -> Ask | Accept:
         """The next decision, its row queued. Raises APIError when nothing is left, and LedgerUnavailable."""
         self.step += 1
@@ -87,9 +107,9 @@ class Life(Struct, eq=False):
         estimates = self.school.estimates(self.request, self.demand, catalog, outcomes)
         allowance = self.school.books.allowance(self.key, self.request)
         state = State(self.request, estimates, outcomes, allowance, self.school.draw(), self.sticky)
-        decision = policy.decide(state)
-        if self.school.blind(self.request):
-            decision = replace(decision, why=f"{decision.why}; its vector would have come too late".lstrip("; "))
+        decision = self.school.books.steered(self.key, self.request, policy).decide(state)
+        if remark := self.school.remark(self.request):
+            decision = replace(decision, why=f"{decision.why}{remark}".lstrip("; "))
         self.recorded = self.school.books.decided(self, state, decision)
         if isinstance(decision, Refuse):
             raise self.refused(decision.reason)
