@@ -21,6 +21,7 @@ from gateway.idempotency import Idempotency, Recorder
 from gateway.life import Life
 from gateway.messages_errors import formed
 from gateway.metrics import Metrics
+from gateway.openapi import handlers as openapi_handlers
 from gateway.replays import HEADER as IDEMPOTENCY_KEY
 from gateway.run import Result, run, send
 from gateway.school import School

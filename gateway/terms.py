@@ -76,8 +76,8 @@ class Budget:
 
     def limit(self, name: str) -> Limit:
         """The budget under its name. Raises ValueError."""
-        period = Period(self.period, self.zone)
-        return Limit(name, self.usd, self.scope, period, self.hard, self.alarms, self.steer)  # type: ignore[arg-type]  # Period checks its kind
+        period = Period(self.period, self.zone)  # type: ignore[arg-type] # it checks its kind
+        return Limit(name, self.usd, self.scope, period, self.hard, self.alarms, self.steer)
 
 
 def budgets(tables: Mapping[str, Any]) -> tuple[Limit, ...]:

@@ -12,15 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from policies.batches import StoreUnavailable
-from policies.book import Account, Book, Hold, Key, Moves, Operation, Order, Refused, Reservation
+from policies.book import Book, Hold, Key, Moves, Operation, Order, Refused
 from policies.clock import SteadyClock
 from policies.draws import Draws
 from policies.leases import Leases
 from policies.limits import Applied, Charge, Limit, Rate, Scopes
-from policies.patience import Patience, Working
+from policies.patience import Patience, Store
+from policies.pressure import Standing
 from policies.slices import Call
 from policies.store_sqlite import SQLiteStore
 
@@ -29,28 +30,6 @@ GRACE = 30.0
 SWEEP_SECONDS = 5.0
 TEND_SECONDS = 0.5
 LONGEST_PERIOD = 32 * 24 * 3600
-
-
-class Store(Working, Protocol):
-    """Runs operations in durable transactions, or raises StoreUnavailable."""
-
-    def submit(self, operation: Operation) -> asyncio.Future[Any]:
-        """Queues an operation; the future has what it returned once that is durable."""
-        ...
-
-    async def expired(self, now: float) -> list[str]:
-        """Names of open reservations whose time is over."""
-        ...
-
-    async def balances(self, since: int) -> list[Account]:
-        """The accounts of periods that began at `since` or later, and of those that never end."""
-        ...
-
-    async def reservations(self) -> list[Reservation]:
-        """All reservations, for an audit."""
-        ...
-
-    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +57,7 @@ class Accounts:
         self.store, self.limits, self.rates = store, tuple(limits), tuple(rates)
         self._clock, self._alarm = clock or SteadyClock(), alarm
         self._applied = Applied(self.limits, self.rates)
-        self._taken: dict[Key, int] = {}
+        self._seen: dict[Key, tuple[int, int]] = {}
         self._late: dict[str, Operation] = {}
         self._pending: set[asyncio.Future[Any]] = set()
         self._keeping: asyncio.Task[None] | None = None
@@ -130,6 +109,16 @@ class Accounts:
     def balances(self, scopes: Scopes) -> Mapping[str, tuple[int, int]]:
         """For each budget of a call, its amount and what of it is spent or held, as last seen."""
         return self._of(self._charges(scopes))
+
+    def standings(self, scopes: Scopes) -> Mapping[str, Standing]:
+        """By account, how the budgets of a call that steer stand, as last seen."""
+        return {
+            charge.bucket: Standing(
+                charge.limit.amount, self._seen.get(charge.account, (0, 0))[0], charge.start, charge.end
+            )
+            for charge in self._charges(scopes)
+            if charge.limit is not None and charge.limit.steer and charge.end is not None
+        }
 
     def request(
         self, name: str, scopes: Scopes, amount: int, tokens: int = 0, seconds: float = 600.0, *, price: str = ""
@@ -189,7 +178,7 @@ class Accounts:
     async def refresh(self) -> None:
         """Looks again at what all have spent."""
         for account in await self.store.balances(int(self._clock()) - LONGEST_PERIOD):
-            self._taken[account.bucket, account.start] = account.spent + account.held
+            self._seen[account.bucket, account.start] = account.spent, account.held
 
     def _charges(self, scopes: Scopes) -> tuple[Charge, ...]:
         return self._applied.of(scopes, self._clock())
@@ -198,7 +187,7 @@ class Accounts:
         return {
             charge.limit.name: (
                 charge.limit.amount,
-                self._taken.get(charge.account, 0) - self._leases.free(charge.account),
+                sum(self._seen.get(charge.account, (0, 0))) - self._leases.free(charge.account),
             )
             for charge in booked
             if charge.limit is not None
@@ -209,7 +198,7 @@ class Accounts:
 
         def run(book: Book) -> Any:
             result = operation.run(book)
-            return result, {key: account.spent + account.held for key, account in book.seen.items()}
+            return result, {key: (account.spent, account.held) for key, account in book.seen.items()}
 
         future = self.store.submit(replace(operation, run=run))
         self._pending.add(future)
@@ -219,7 +208,7 @@ class Accounts:
     def _saw(self, future: asyncio.Future[Any]) -> None:
         self._pending.discard(future)
         if not future.cancelled() and future.exception() is None:
-            self._taken.update(future.result()[1])
+            self._seen.update(future.result()[1])
 
     def _alone(self, order: Order) -> asyncio.Future[Any]:
         """A reservation of its own: rates count calls, and a slice is none."""

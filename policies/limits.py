@@ -32,9 +32,13 @@ class Limit:
     period: Period = field(default_factory=Period)
     hard: bool = True
     alarms: tuple[float, ...] = (0.8, 1.0)
+    steer: bool = False
+    """Whether it sets the price of quality, so that it lasts for its period."""
 
     def __post_init__(self) -> None:
         _check(self.name, self.scope)
+        if self.steer and self.period.kind == "total":
+            raise ValueError(f"budget {self.name}: a total has no time to last for; steer needs another period")
         if self.usd < 0:
             raise ValueError(f"budget {self.name}: usd must be at least 0")
 

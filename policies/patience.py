@@ -1,4 +1,4 @@
-"""How long callers wait for a store: as long as it makes progress or at least answers, all of them with one timer."""
+"""What accounts need of a store, and how long callers wait for it: as long as it makes progress or at least answers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, Protocol
 
 from policies.batches import StoreUnavailable
+from policies.book import Account, Operation, Reservation
 
 
 class Working(Protocol):
@@ -26,8 +27,30 @@ class Working(Protocol):
         ...
 
 
+class Store(Working, Protocol):
+    """Runs operations in durable transactions, or raises StoreUnavailable."""
+
+    def submit(self, operation: Operation) -> asyncio.Future[Any]:
+        """Queues an operation; the future has what it returned once that is durable."""
+        ...
+
+    async def expired(self, now: float) -> list[str]:
+        """Names of open reservations whose time is over."""
+        ...
+
+    async def balances(self, since: int) -> list[Account]:
+        """The accounts of periods that began at `since` or later, and of those that never end."""
+        ...
+
+    async def reservations(self) -> list[Reservation]:
+        """All reservations, for an audit."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Patience:
-    """Fails the futures that wait for a store which is stuck, or that have waited for too long."""
+    """Fails the futures that wait for a store which is stuck, or that have waited for too long; with one timer."""
 
     def __init__(self, store: Working, longest: float) -> None:
         """`longest`: seconds after which nobody waits any longer, however busy the store is."""
