@@ -27,6 +27,14 @@ CHAT = "chat"
 """The dialect that every expert speaks unless its card says otherwise: chat completions."""
 
 
+class Body(Struct, frozen=True):
+    """A client's body in chat's form, and what was read from it: what a request still has of that needs no writing."""
+
+    data: bytes
+    messages: tuple[Message, ...]
+    options: Mapping[str, Any]
+
+
 class Request(Struct, frozen=True):
     """One request of any dialect. `options` holds every other field of the client's body, untouched.
 
@@ -45,6 +53,10 @@ class Request(Struct, frozen=True):
     native: Mapping[str, Any] | None = None
     untold: str = ""
     """The field of `native` that chat's form cannot say: only an expert of the dialect can take the request."""
+    body: Body | None = None
+    """What the client sent, if that was in chat's form."""
+    spare: str = ""
+    """What of `untold` is a mere offer among others: where no expert of the dialect is, it may be left out and said."""
 
     @property
     def stream(self) -> bool:

@@ -23,6 +23,7 @@ from experts.http1_exchange import Deadlines, Exchange, HTTPError, Sink
 from experts.http1_response import Response
 from experts.messages_answer import MessagesReading
 from experts.openai_answer import Progress, first_choice, parse_usage
+from experts.openai_body import written
 from experts.openai_errors import broken, of_payload, of_status, of_transport
 from experts.responses_answer import ResponsesReading
 
@@ -147,8 +148,9 @@ class OpenAIHTTP:
             yield rest
 
     def _ask(self, request: Request, spoken: str) -> Response:
-        asked = self._body(request) if spoken == CHAT_DIALECT else native.body(request, self.served)
-        return Response(self._client, self._ready_head(spoken), orjson.dumps(asked), self._until(request))
+        chat = spoken == CHAT_DIALECT
+        body = written(request, self.served) if chat else orjson.dumps(native.body(request, self.served))
+        return Response(self._client, self._ready_head(spoken), body, self._until(request))
 
     def _until(self, request: Request) -> Deadlines:
         return self._deadlines if request.deadline is None else self.limits.deadlines(request.deadline)
@@ -156,7 +158,7 @@ class OpenAIHTTP:
     def send(self, request: Request, sink: Sink) -> Exchange:
         """Asks without a coroutine: the answer comes to `sink` in callbacks, to be read with `progress`, `whole`
         and `piece`. Raises ExpertError."""
-        body = orjson.dumps(self._body(request))
+        body = written(request, self.served)
         try:
             return self._client.send(self._ready_head(), body, self._until(request), sink)
         except HTTPError as error:
@@ -190,14 +192,6 @@ class OpenAIHTTP:
         if spoken == CHAT_DIALECT:
             self._head = head
         return head
-
-    def _body(self, request: Request) -> dict[str, Any]:
-        """The body for the server: what the client sent, with our model, and usage asked for."""
-        body = {**request.options, "messages": request.messages, "model": self.served}
-        if request.stream:
-            options = request.options.get("stream_options")
-            body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
-        return body
 
     async def _whole(self, response: Response, progress: Progress) -> AsyncGenerator[Chunk, None]:
         yield whole(await response.read(self.limits.answer_bytes), progress)

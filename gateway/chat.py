@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from experts import sse
-from experts.base import Chunk, Request
+from experts.base import Body, Chunk, Request
 from experts.card import Usage
 from gateway.body import parsed as parsed  # the other dialects take it from here
 from gateway.errors import APIError
@@ -38,7 +38,8 @@ def parse(body: bytes, request_id: str) -> Request:
     if not isinstance(model, str) or not model:
         raise APIError(wrong(model), "model must be a non-empty string.", "model")
     _check_options(fields)
-    return Request(tuple(messages), fields, model, request_id)
+    said = tuple(messages)
+    return Request(said, fields, model, request_id, body=Body(body, said, fields))
 
 
 def wrong(value: Any) -> str:

@@ -1,0 +1,90 @@
+"""What a server receives is what the client sent, but for the model, and the usage that we ask for."""
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from experts.base import Request
+from experts.openai_body import written
+from gateway.chat import parse
+
+SPACE = st.sampled_from(["", " ", "\n\t "])
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | WORDS
+)
+VALUES = st.recursive(
+    SCALARS, lambda inside: st.lists(inside, max_size=3) | st.dictionaries(WORDS, inside, max_size=3), max_leaves=8
+)
+RESERVED = {"messages", "model", "stream", "stream_options", "tools"}
+OTHERS = st.dictionaries(WORDS.filter(lambda name: name not in RESERVED).map("x-{}".format), VALUES, max_size=4)
+MESSAGES = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["user", "system"]), "content": WORDS, "x": VALUES}),
+    min_size=1,
+    max_size=3,
+)
+STREAMS: Any = st.sampled_from([{}, {"stream": False}, {"stream": True}, {"stream": True, "stream_options": {"x": 1}}])
+
+
+def served(body: bytes, model: str = "theirs") -> Any:
+    return json.loads(written(parse(body, "id"), model))
+
+
+@settings(deadline=None)
+@given(MESSAGES, OTHERS, STREAMS, SPACE, st.booleans(), st.randoms())
+def test_every_field_of_the_client_reaches_the_server_unchanged(messages, others, stream, space, escaped, random):
+    fields = list({"messages": messages, "model": "auto", **stream, **others}.items())
+    random.shuffle(fields)
+    text = json.dumps(dict(fields), ensure_ascii=escaped, separators=(f",{space}", f":{space}"))
+    expected = {**json.loads(text), "model": "theirs"}
+    if stream.get("stream"):
+        expected["stream_options"] = {**stream.get("stream_options", {}), "include_usage": True}
+    assert served(f"{space}{text}{space}".encode()) == expected
+
+
+def test_digits_and_escapes_are_copied_not_written_again():
+    said = b'{"role":"user","content":"\\u0041\\/"}'
+    body = b'{"messages":[%b],"model":"auto","x":1.10e2,"y":[12345678901234567890123]}' % said
+    sent = written(parse(body, "id"), "theirs")
+    assert b'"\\u0041\\/"' in sent
+    assert b'"x":1.10e2,"y":[12345678901234567890123]' in sent
+
+
+@pytest.mark.parametrize("size", [16 * 1024, 100_000])
+def test_a_long_prompt_is_one_copy(size):
+    body = orjson.dumps({"model": "auto", "messages": [{"role": "user", "content": "é" * size}], "temperature": 0.5})
+    assert served(body)["messages"][0]["content"] == "é" * size
+
+
+def test_what_was_changed_since_is_written_and_what_was_taken_away_is_not():
+    request = parse(b'{"model":"auto","messages":[{"role":"user","content":"a"}],"n":1,"user":"u","x":1.50}', "id")
+    changed = replace(request, options={"n": 1, "max_tokens": 7, "x": request.options["x"]})
+    sent = written(changed, "theirs")
+    assert json.loads(sent) == {
+        "model": "theirs",
+        "messages": [{"role": "user", "content": "a"}],
+        "n": 1,
+        "max_tokens": 7,
+        "x": 1.5,
+    }
+    assert b"1.50" in sent
+    other = replace(changed, messages=({"role": "user", "content": "b"},))
+    assert json.loads(written(other, "theirs"))["messages"][0]["content"] == "b"
+
+
+def test_a_key_that_stands_twice_is_written_once():
+    body = b'{"model" :"a","messages" :[],"messages":[{"role":"user","content":"hi"}],"n" :9,"n":1,"model":"auto"}'
+    request = parse(body, "id")
+    sent = written(request, "theirs")
+    assert [sent.count(name) for name in (b'"model"', b'"messages"', b'"n"')] == [1, 1, 1]
+    assert (json.loads(sent)["n"], request.options["n"]) == (1, 1)
+
+
+def test_a_request_without_a_body_of_its_own_is_written():
+    sent = json.loads(written(Request(({"role": "user", "content": "x"},), {"stream": True}), "theirs"))
+    assert sent["stream_options"] == {"include_usage": True}
