@@ -84,6 +84,7 @@ class Door:
             **completions.handlers(self),
             **embeddings.handlers(self),
             **messages_handlers.handlers(self),
+            **openapi_handlers(self),
             **passing.handlers(self),
             **responses_handlers.handlers(self),
         }
