@@ -1,8 +1,10 @@
-"""Leaves out an expert that fails again and again, lets one request at a time try it, and takes it back."""
+"""Leaves out an expert that fails again and again, lets one request at a time try it, and takes it back.
+
+So retries stay few: what fails all the time is not asked, and where all fail a request asks one expert."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
@@ -56,6 +58,10 @@ class Health:
         wait = min(about.get("retry_after") or 0.0, LONGEST_WAIT)
         record.until = now + max(record.pause, wait)
         record.pause = min(2 * record.pause, LONGEST_PAUSE)
+
+    def soonest(self, names: Iterable[str]) -> list[str]:
+        """Of experts that are all left out the one that is to be tried first."""
+        return sorted(names, key=lambda name: (self.records[name].until, name))[:1]
 
     def left_out(self) -> list[str]:
         """The experts that the next request is not to meet; one whose pause is over may be met by this request alone

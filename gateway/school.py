@@ -82,7 +82,7 @@ class School:
 
     def catalog(self, model: str) -> Catalog:
         """The cards of the experts that a request for `model` may meet: all that are ready and do not fail all the
-        time, or the one it names. If all fail, all are met: an answer is not ruled out."""
+        time, or the one it names. If all do, the one that is due first: no answer is ruled out, no load piled up."""
         if model in self.cards:
             return {model: self.cards[model]}
         asleep = [name for name, expert in self.supervised.items() if not expert.ready]
@@ -90,7 +90,8 @@ class School:
         if not self.health.records:
             return awake
         failing = self.health.left_out()
-        return {name: card for name, card in awake.items() if name not in failing} or awake
+        well = {name: card for name, card in awake.items() if name not in failing}
+        return well or {name: awake[name] for name in self.health.soonest(awake)}
 
     def embedded_now(self, request: Request) -> Request | None:
         """The request as the router wants it, if that needs no waiting: nobody reads vectors, or this one is known."""

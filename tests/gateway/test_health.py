@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,7 +113,24 @@ async def test_a_dead_expert_is_asked_a_few_times_and_no_more_and_the_others_ser
     assert sum(row["expert"] == "dead" for row in outcomes) == FAILURES
 
 
-async def test_when_all_fail_all_are_tried_row_7(tmp_path):
+@pytest.mark.parametrize("sound", [True, False])
+async def test_a_storm_of_failures_is_not_made_worse_row_16(tmp_path, sound):
+    """100 % errors of one expert, or of all: at most a tenth more calls than requests."""
+    experts = [scripted(f"dead{number}", fail=Unavailable("down")) for number in range(3)]
+    if sound:
+        experts.append(scripted("sound"))
+    door = make_door(tmp_path, experts)
+    door.school.clock = Clock()
+    async with serving(door) as served:
+        client, body = served.http(), {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
+        for _ in range(200):
+            await client.post("/v1/chat/completions", json=body)
+        calls = len(served.ledger("outcomes"))
+
+    assert calls <= 220
+
+
+async def test_when_all_fail_one_is_tried_and_an_answer_is_not_ruled_out_row_7(tmp_path):
     up = False
 
     def answer(request):
