@@ -35,9 +35,6 @@ FAILURES = (APIError, ExpertError, LedgerUnavailable)
 class Writer(Protocol):
     """Writes one answer in a dialect."""
 
-    usage: Usage | None
-    """What was used, as far as it is known."""
-
     def whole(self, chunk: Chunk, counted: Usage | None) -> bytes:
         """One JSON body. Raises BrokenOff for what is no whole answer."""
         ...
@@ -46,9 +43,9 @@ class Writer(Protocol):
         """The events of a chunk."""
         ...
 
-    def end(self, counted: Usage | None) -> bytes:
-        """The last events; `counted` is the usage, counted by us where the expert told nothing. Raises BrokenOff if
-        the answer was cut."""
+    def end(self, counted: Usage | None, cost: int) -> bytes:
+        """The last events; `counted` is the usage, counted by us where the expert told nothing, `cost` nano-dollars.
+        Raises BrokenOff if the answer was cut."""
         ...
 
     def broken(self, error: APIError) -> bytes:
@@ -128,7 +125,7 @@ async def streamed(life: Life, result: Result, writer: Writer, reply: Reply, kee
             async for chunk in chunks:
                 if event := writer.of(chunk):
                     await reply.write(event)
-        last = writer.end(life.usage)
+        last = writer.end(life.usage, life.total)
         await keep()
     except FAILURES as error:
         return writer.broken(errors.of(error))

@@ -86,7 +86,8 @@ def request_of(fields: Fields, request_id: str, before: list[Any] | None = None)
         request_id,
         dialect=DIALECT,
         native=native,
-        untold=told.untold,
+        untold=told.untold or next(iter(told.offers), ""),
+        spare=told.spare,
     )
 
 
@@ -157,8 +158,10 @@ def _tools(fields: Fields, told: Items) -> None:
             case "namespace":
                 inner = list_of(tool.get("tools"), f"{param}.tools")
                 functions += [_inner(each, tool, f"{param}.tools[{i}]", told) for i, each in enumerate(inner)]
-            case _:
+            case "custom":
                 told.cannot(f"{param}.type")
+            case _:
+                told.offers.append(f"{param}.type")
     choice, functions = _choice(fields.get("tool_choice"), functions, told)
     if functions:
         told.options["tools"] = functions

@@ -16,6 +16,14 @@ class Translation:
         self.messages: list[dict[str, Any]] = []
         self.options: dict[str, Any] = {}
         self.untold = ""
+        self.offers: list[str] = []
+        """Places of tools that a provider would run itself: a model need not use them."""
+
+    @property
+    def spare(self) -> str:
+        """The offers that a chat model may go without, since it has others and is free to choose."""
+        free = self.options.get("tool_choice") in (None, "auto") and self.options.get("tools")
+        return ", ".join(self.offers) if free and not self.untold else ""
 
     def cannot(self, param: str) -> None:
         """Notes the place of what chat cannot say."""

@@ -55,7 +55,8 @@ def instance(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -
         return instance(schema["anyOf"][0], root)
     kind = schema.get("type", "object")
     if kind == "object":
-        return {name: instance(each, root) for name, each in schema.get("properties", {}).items()}
+        known = schema.get("properties", {})
+        return {name: instance(known[name], root) for name in schema.get("required", known)}
     if kind == "array":
         return [instance(schema.get("items", {}), root)]
-    return {"string": "Paris", "integer": 3, "number": 3.5, "boolean": True, "null": None}[kind]
+    return {"string": "Paris", "integer": 3, "number": 3, "boolean": True, "null": None}[kind]

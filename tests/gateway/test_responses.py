@@ -265,6 +265,33 @@ async def test_what_no_expert_can_be_told_is_one_clear_400(tmp_path):
     assert "responses" in str(caught.value)
 
 
+SEARCH: Any = {"type": "web_search", "external_web_access": False}
+READ: Any = {"type": "function", "name": "read", "parameters": {"type": "object", "properties": {}}}
+
+
+async def test_a_provider_s_own_tool_among_others_is_left_out_for_experts_that_have_none_and_the_answer_says_so(
+    tmp_path,
+):
+    """Codex offers web_search beside its functions; nothing else of it would be lost."""
+    expert = Says("one", *HELLO)
+    async with answering(tmp_path, expert) as served:
+        client = served.openai().responses.with_raw_response
+        response = await client.create(model="auto", input="hi", tools=[READ, SEARCH])
+
+    assert response.headers["x-lyceum-left-out"] == "tools[1].type"
+    assert [tool["function"]["name"] for tool in expert.seen[0].options["tools"]] == ["read"]
+    assert [tool.type for tool in response.parse().tools] == ["function", "web_search"]
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "web_search"}])
+async def test_a_provider_s_own_tool_is_not_left_out_where_it_may_be_what_is_asked_for(tmp_path, choice):
+    async with answering(tmp_path, Says("one", *HELLO)) as served:
+        with pytest.raises(openai.BadRequestError) as caught:
+            await served.openai().responses.create(model="auto", input="hi", tools=[READ, SEARCH], tool_choice=choice)
+
+    assert caught.value.code == "unsupported_feature"
+
+
 async def test_an_answer_that_a_cascade_took_is_streamed_as_events(tmp_path):
     """An answer that was asked for whole reaches a client that wants events."""
     door = make_door(tmp_path, [scripted("one", "one two"), scripted("two", "three")], First())
