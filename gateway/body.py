@@ -21,31 +21,46 @@ def parsed(body: bytes) -> dict[str, Any]:
         raise APIError("invalid_json", f"The body is not valid JSON: {error.msg} at byte {error.pos}.") from None
     if not isinstance(fields, dict):
         raise APIError("invalid_json", "The body must be a JSON object.")
-    if _deep(fields):
+    keys, flat = _seen(fields)
+    if not flat and _deep(fields):
         raise APIError("invalid_value", f"The body nests more than {DEPTH} objects and lists inside each other.")
-    if body.count(b'":') != _keys(fields):
+    if body.count(b'":') != keys or any(space in body for space in SPACED):
         json.loads(body, object_pairs_hook=_once)
     return fields
 
 
-def _keys(fields: dict[str, Any]) -> int:
-    """The keys of the body and of its messages: as many as there are colons after keys, in most bodies."""
-    messages = fields.get("messages")
-    count = len(fields)
-    for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, dict):
-            count += len(message)
-    return count
+SPACED = (b" :", b"\n:", b"\t:", b"\r:")
+"""A colon that may be a key's and is not counted."""
+NESTS = (dict, list)
+
+
+def _seen(fields: dict[str, Any]) -> tuple[int, bool]:
+    """The keys of the body and of its messages, as many as there are colons after keys in most bodies; and whether
+    nothing but messages holds others."""
+    count, flat = len(fields), True
+    for name, value in fields.items():
+        if type(value) not in NESTS:
+            continue
+        if name != "messages" or type(value) is dict:
+            flat = False
+            continue
+        for message in value:
+            if type(message) is dict:
+                count += len(message)
+                flat = flat and NOT_FLAT.isdisjoint(map(type, message.values()))
+            else:
+                flat = False
+    return count, flat
+
+
+NOT_FLAT = frozenset(NESTS)
 
 
 def _deep(value: Any) -> bool:
     level = [value]
     for _ in range(DEPTH):
         level = [
-            child
-            for each in level
-            for child in (each.values() if type(each) is dict else each)
-            if type(child) is dict or type(child) is list
+            child for each in level for child in (each.values() if type(each) is dict else each) if type(child) in NESTS
         ]
         if not level:
             return False

@@ -27,7 +27,7 @@ TYPES: dict[str, tuple[type, str]] = {
     "stream_options": (dict, "an object"),
     "tools": (list, "a list"),
 }
-CHECKED = (*TYPES, *NUMBERS, *COUNTS)
+CHECKED = frozenset((*TYPES, *NUMBERS, *COUNTS))
 
 
 def parse(body: bytes, request_id: str) -> Request:
@@ -71,9 +71,9 @@ def _check_message(message: Any, param: str) -> None:
 
 
 def _check_options(options: dict[str, Any]) -> None:
-    for name in CHECKED:
-        if options.get(name) is not None:
-            _check_option(name, options[name])
+    for name, value in options.items():
+        if name in CHECKED and value is not None:
+            _check_option(name, value)
 
 
 def _check_option(name: str, value: Any) -> None:

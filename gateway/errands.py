@@ -17,7 +17,6 @@ NAME = "errand"
 ENDS = 600
 """Characters at the beginning and at the end of a text in which a client says what it wants."""
 
-WORDS = ("title", "Title", "### Task:", "new conversation topic", "this coding conversation")
 TALK = r"(?:conversation|chat|thread|session|discussion|dialogue)"
 ERRAND = re.compile(
     rf"\btitle generator\b"
@@ -43,4 +42,4 @@ def errand(messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) ->
 
 def _asks(said: str) -> bool:
     ends = said if len(said) <= 2 * ENDS else f"{said[:ENDS]}\n{said[-ENDS:]}"
-    return any(word in ends for word in WORDS) and ERRAND.search(ends) is not None
+    return ("itle" in ends or "conversation" in ends or "### Task:" in ends) and ERRAND.search(ends) is not None

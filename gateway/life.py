@@ -172,7 +172,7 @@ class Tally:
     def promised(self, request: Request) -> Request:
         """The request as the expert is to be asked, capped by what is to be reserved for it."""
         life, expert = self.life, self.expert
-        self.promise = life.school.books.money.promise(life.key, expert.name, expert.card, request)
+        self.promise = life.school.books.money.promise(life.key, expert.name, expert.card, request, life.demand)
         return request if self.promise is None else self.promise.capped(request, life.school.clock())
 
     def reserve(self) -> Future[Any] | None:

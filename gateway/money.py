@@ -38,6 +38,7 @@ UNBILLED = frozenset({"rejected", "declined", "budget", "rate", "budget_store_un
 GIVEN = ("max_completion_tokens", "max_tokens")
 """How clients say how long an answer may be; a request that says nothing is told the latter."""
 NATIVE = {"responses": "max_output_tokens", "messages": "max_tokens"}
+LONG = 16 * 1024
 TEMPLATE_TOKENS = 64
 """What a chat template adds to what the client sent, at most; one for each message is in the JSON around it."""
 
@@ -86,14 +87,16 @@ class Money:
         """Nano-dollars that the hard budgets leave, as last seen; `None` is no limit. Reserving decides."""
         return None if self.accounts is None else self.accounts.allowance(self.scopes(key, request))
 
-    def promise(self, key: str, expert: str, card: Card, request: Request) -> Promise | None:
+    def promise(
+        self, key: str, expert: str, card: Card, request: Request, asked: Demand | None = None
+    ) -> Promise | None:
         """What is to be reserved before an expert is asked; `None` if nothing limits the call."""
         if self.accounts is None:
             return None
         scopes = self.scopes(key, request, expert)
         if not self.accounts.limited(scopes):
             return None
-        return Promise(self.accounts, scopes, bound(card, request, self.terms), self.version(card.price))
+        return Promise(self.accounts, scopes, bound(card, request, self.terms, asked), self.version(card.price))
 
     def version(self, price: Price) -> str:
         """A short name for a price: another price has another."""
@@ -188,11 +191,11 @@ class Promise:
         return self.accounts.end(hold, cost, tokens)
 
 
-def bound(card: Card, request: Request, terms: Terms) -> Bound:
+def bound(card: Card, request: Request, terms: Terms, asked: Demand | None = None) -> Bound:
     """The most that a call can cost: its bytes are at least as many as its tokens."""
-    asked, told = Demand.of(request), given(request)
+    asked, told = asked or Demand.of(request), given(request)
     price, context = card.price, max(card.context, 1)
-    size = len(orjson.dumps((request.messages, request.options.get("tools")), default=str)) + TEMPLATE_TOKENS
+    size = sent(request) + TEMPLATE_TOKENS
     prompt = size if asked.modalities == TEXT and request.native is None else context
     cap = min(told or card.max_output or terms.answer_tokens, terms.answer_tokens if told is None else told, context)
     choices = max(int(request.options.get("n") or 1), 1)
@@ -204,12 +207,29 @@ def bound(card: Card, request: Request, terms: Terms) -> Bound:
     return Bound(amount + cpu, asked.tokens + (told or 0) * choices, cap, terms.call_seconds)
 
 
+def sent(request: Request) -> int:
+    """The bytes of what a model is to read; of a long body all, rather than to write it again for its length."""
+    body, tools = request.body, request.options.get("tools")
+    same = body is not None and body.messages is request.messages and body.options.get("tools") is tools
+    if body is not None and same and len(body.data) > LONG and b"\\u" not in body.data:  # a letter in six bytes
+        return len(body.data)
+    return len(orjson.dumps((request.messages, tools), default=str))
+
+
 def given(request: Request) -> int | None:
     """The longest answer that the client wants, in tokens."""
-    named = [request.options.get(key) for key in GIVEN]
+    least = None
+    for key in GIVEN:
+        least = _less(least, request.options.get(key))
     if request.native is not None and request.dialect in NATIVE:
-        named.append(request.native.get(NATIVE[request.dialect]))
-    return min((value for value in named if isinstance(value, int) and value > 0), default=None)
+        least = _less(least, request.native.get(NATIVE[request.dialect]))
+    return least
+
+
+def _less(least: int | None, value: Any) -> int | None:
+    if not isinstance(value, int) or value <= 0:
+        return least
+    return value if least is None else min(least, value)
 
 
 def unavailable() -> APIError:
