@@ -227,3 +227,12 @@ def test_the_server_dies_with_a_parent_that_was_killed(small_weights: Path) -> N
         parent.kill()
     assert select.select([child], [], [], 60)[0], "readable when the process has ended"
     os.close(child)
+
+
+async def test_the_real_server_goes_on_with_what_was_said_without_repeating_it(narrow):
+    """Row 8."""
+    request = ask("Count from 1 to 9, separated by commas.", stream=True, max_tokens=12)
+    rest = narrow.continuation(request, "1, 2, 3, 4,")
+    said = "".join(chunk.delta.get("content") or "" for chunk in await answer(narrow, rest))
+
+    assert said.lstrip().startswith("5")
