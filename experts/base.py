@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Message = Mapping[str, Any]
+LAST: list[tuple[tuple[Message, ...], str]] = [((), "")]
+"""The messages whose prompt was read last, and the prompt: a request's is asked for several times in a row."""
 
 CHAT = "chat"
 """The dialect that every expert speaks unless its card says otherwise: chat completions."""
@@ -66,6 +68,13 @@ class Request(Struct, frozen=True):
     @property
     def prompt(self) -> str:
         """The human's last words, without what an agent wrapped around them: what is routed on."""
+        messages, words = LAST[0]
+        if messages is not self.messages:
+            words = self._words()
+            LAST[0] = self.messages, words
+        return words
+
+    def _words(self) -> str:
         last = ""
         for message in reversed(self.messages):
             if message.get("role") == "user":

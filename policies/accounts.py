@@ -55,6 +55,7 @@ class Accounts:
     ) -> None:
         """`longest_wait`: seconds after which a call is refused, however busy the store is."""
         self.store, self.limits, self.rates = store, tuple(limits), tuple(rates)
+        self._named = {limit.name: limit for limit in self.limits}
         self._clock, self._alarm = clock or SteadyClock(), alarm
         self._applied = Applied(self.limits, self.rates)
         self._seen: dict[Key, tuple[int, int]] = {}
@@ -253,9 +254,8 @@ class Accounts:
 
     def _watch(self, moves: Moves) -> None:
         """Raises the alarms of the shares that were crossed."""
-        limits = {limit.name: limit for limit in self.limits}
         for move in moves:
-            limit = limits.get(move.bucket.partition(" ")[0])
+            limit = self._named.get(move.bucket.partition(" ")[0])
             for share in limit.alarms if limit else ():
                 if limit and move.before < share * limit.amount <= move.after:
                     self._alarm(Alarm(limit.name, move.bucket, share))
