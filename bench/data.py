@@ -153,7 +153,7 @@ def _table(rows: Sequence[Mapping[str, Any]], experts: Sequence[str], split: str
     return Outcomes(
         prompts=tuple(_prompt(row) for row in rows),
         groups=tuple(row["dup_group"] for row in rows),
-        domains=tuple(row["domain"] for row in rows),
+        domains=tuple(_domain(row) for row in rows),
         splits=(split,) * len(rows),
         experts=tuple(experts),
         **arrays,
@@ -171,6 +171,11 @@ def _array(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], width: int) -
 def _prompt(row: Mapping[str, Any]) -> str:
     """What a router is shown of a live request: the last human turn, here the question without worked examples."""
     return str(row.get("question_only") or row["prompt"])
+
+
+def _domain(row: Mapping[str, Any]) -> str:
+    """As fine as the set tells it: what a classifier of domains learns from, never shown of a test prompt."""
+    return "/".join(str(row[key]) for key in ("domain", "subdomain") if row.get(key))
 
 
 def _pool(train: Outcomes) -> list[str]:

@@ -16,6 +16,7 @@ COMMANDS = {
     "ask": ("gateway.ask", "ask in the terminal: the answer, who gave it, why, at what cost"),
     "keys": ("gateway.keys", "virtual keys of clients: create, list, rotate, revoke"),
     "probe": ("bench.probe", "ask every expert prompts with checkable answers: the outcome table"),
+    "experts": ("bench.newcomer", "a new expert joins the fitted router from a few hundred probes"),
     "fit": ("gateway.fit", "train the router from an outcome table"),
     "report": ("bench.report", "what it cost, what it was worth: one HTML page and a table"),
     "bench": ("bench.__main__", "measure routing, speed and faults"),

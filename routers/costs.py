@@ -35,10 +35,10 @@ class Costs:
     top: NDArray[np.float32]
 
     @classmethod
-    def fit(cls, inputs: Inputs, outcomes: Outcomes) -> Costs:
+    def fit(cls, inputs: Inputs, outcomes: Outcomes, features: Features | None = None) -> Costs:
         import numpy as np
 
-        features = Features.of(inputs)
+        features = features or Features.of(inputs)
         seconds = np.clip(outcomes.seconds, LEAST_SECONDS, MOST_SECONDS)
         target = np.hstack([np.log1p(np.maximum(outcomes.cost, 0.0)), np.log(seconds)])
         fit = ridge(features.rows(inputs), target)

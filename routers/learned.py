@@ -27,16 +27,20 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float32]
 
 
-class Head(Protocol):
-    """Predicts the quality of M experts for N prompts. A frozen dataclass of arrays, plain values and such heads."""
+class Quality(Protocol):
+    """Predicts the quality of M experts for N prompts. A frozen dataclass of arrays, plain values and such parts."""
+
+    def predict(self, inputs: Inputs) -> tuple[Matrix, Matrix]:
+        """Expected score and its standard error, each of shape (N, M)."""
+        ...
+
+
+class Head(Quality, Protocol):
+    """One that learns from an outcome table."""
 
     @classmethod
     def fit(cls, inputs: Inputs, score: NDArray[np.float64], domains: Sequence[str]) -> Self:
         """`score` has shape (N, M), NaN where an expert was not asked. Keyword options are the head's own."""
-        ...
-
-    def predict(self, inputs: Inputs) -> tuple[Matrix, Matrix]:
-        """Expected score and its standard error, each of shape (N, M)."""
         ...
 
 
@@ -45,7 +49,7 @@ class Learned:
     """A fitted router. `encoder` names whose vectors it understands; `dimensions` is their length."""
 
     experts: tuple[str, ...]
-    quality: Head
+    quality: Quality
     costs: Costs
     blind: Blind
     encoder: str
