@@ -18,6 +18,7 @@ from gateway.chat import COUNTS, NUMBERS, check_number, renamed, usage, wants_us
 from gateway.dialects import begun, respond
 from gateway.errors import APIError
 from gateway.http import Handler, HTTPCall, Reply
+from gateway.marks import spent
 from gateway.responses import check_count
 
 if TYPE_CHECKING:
@@ -156,12 +157,12 @@ class Writer:
             self.told = True
         return sse.write(orjson.dumps(payload)) if payload.get("choices") or payload.get("usage") else b""
 
-    def end(self, counted: Usage | None) -> bytes:
-        """The usage event if it is still owed, then the end of the stream."""
+    def end(self, counted: Usage | None, cost: int) -> bytes:
+        """The usage event if it is still owed, with the cost in dollars, then the end of the stream."""
         told = usage(self.usage or counted)
         if not self.wants_usage or self.told or told is None:
             return sse.DONE
-        return sse.write(orjson.dumps({**self.head, "choices": [], "usage": told})) + sse.DONE
+        return sse.write(orjson.dumps({**self.head, "choices": [], "usage": told, **spent(cost)})) + sse.DONE
 
     def broken(self, error: APIError) -> bytes:
         """The last event of an answer that was cut: no [DONE] follows it."""

@@ -12,6 +12,7 @@ from experts.base import BrokenOff, Chunk, Request
 from experts.card import Usage
 from gateway.errors import APIError
 from gateway.http import HTTPCall
+from gateway.marks import marked, spent
 from gateway.messages import DIALECT
 from gateway.messages_errors import PREFIX, formed
 from gateway.parts import Part, Parts, Step
@@ -53,17 +54,18 @@ class Writer:
         """The events of a chunk."""
         if chunk.dialect == DIALECT and chunk.data is not None:
             return self._foreign(chunk.data)
-        return self._encoded([*self._begin(), *self._steps(chunk)])
+        return self._encoded([*self._begin(), *marked(self._steps(chunk), chunk)])
 
-    def end(self, counted: Usage | None) -> bytes:
-        """The last events; `counted` is the usage as we know it. Raises BrokenOff if the answer was cut."""
+    def end(self, counted: Usage | None, cost: int) -> bytes:
+        """The last events; `counted` is the usage as we know it, `cost` nano-dollars. Raises BrokenOff if the
+        answer was cut."""
         if self.native:
             if not self.over:
                 raise BrokenOff("the expert's answer has no end")
             return b""
         self.usage = counted or self.usage
         events = [*self._begin(), *(event for step in self.parts.end() for event in told(step))]
-        last = {"type": "message_delta", "delta": self._stop(), "usage": self._usage()}
+        last = {"type": "message_delta", "delta": self._stop(), "usage": self._usage(), **spent(cost)}
         return self._encoded([*events, last, {"type": "message_stop"}])
 
     def broken(self, error: APIError) -> bytes:

@@ -12,6 +12,7 @@ from experts import sse
 from experts.base import BrokenOff, Chunk, Request
 from experts.card import Usage
 from gateway.errors import APIError
+from gateway.marks import marked, spent
 from gateway.parts import Part, Parts, Step
 from gateway.responses import DIALECT, Fields, namespaces, wants_logprobs
 from gateway.responses_object import content_of, echoed, ending, item, usage
@@ -75,10 +76,11 @@ class Writer:
         if chunk.dialect == DIALECT and chunk.data is not None:
             return self._foreign(chunk.data)
         begin = [] if self.number else self._begin()
-        return self._encoded([*begin, *self._steps(chunk)])
+        return self._encoded([*begin, *marked(self._steps(chunk), chunk)])
 
-    def end(self, counted: Usage | None) -> bytes:
-        """The last events; `counted` is the usage as we know it. Raises BrokenOff if the answer was cut."""
+    def end(self, counted: Usage | None, cost: int) -> bytes:
+        """The last events; `counted` is the usage as we know it, `cost` nano-dollars. Raises BrokenOff if the
+        answer was cut."""
         if self.native:
             if self.response.get("status") not in ("completed", "incomplete"):
                 raise BrokenOff("the expert's answer has no end")
@@ -86,7 +88,7 @@ class Writer:
         begin = [] if self.number else self._begin()
         closing = self._finish(counted)
         kind = f"response.{self.response['status']}"
-        return self._encoded([*begin, *closing, {"type": kind, "response": self.response}])
+        return self._encoded([*begin, *closing, {"type": kind, "response": self.response, **spent(cost)}])
 
     def broken(self, error: APIError) -> bytes:
         """The event of an answer that failed; it is never said to be complete."""
@@ -221,4 +223,14 @@ def _logprobs(chunk: Chunk) -> tuple[Any, ...]:
     """How likely each token of a chunk was, if the expert told."""
     choices = orjson.loads(chunk.data).get("choices") if chunk.data is not None else None
     told = (choices[0].get("logprobs") or {}) if choices else {}
-    return tuple({"bytes": [], "top_logprobs": [], **each} for each in told.get("content") or ())
+    return tuple(
+        {**_token(each), "top_logprobs": [_token(other) for other in each.get("top_logprobs") or ()]}
+        for each in told.get("content") or ()
+    )
+
+
+def _token(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A token and how likely it was; its bytes are those of its text, if the server does not tell."""
+    token = str(told.get("token", ""))
+    given = told.get("bytes")
+    return {**told, "token": token, "bytes": list(token.encode()) if given is None else given}

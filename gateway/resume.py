@@ -46,6 +46,11 @@ def continuable(request: Request, tally: Tally) -> bool:
     return single and text and tally.plain and tally.last.dialect == CHAT and not request.untold
 
 
+def in_chat(request: Request) -> Request:
+    """The request as an expert takes it that goes on with an answer in chat's form."""
+    return request if request.native is None else replace(request, dialect=CHAT, native=None)
+
+
 def repeats(request: Request) -> bool:
     """Whether the client asked for an answer that comes out the same each time."""
     return request.options.get("temperature") == 0 or request.options.get("seed") is not None
@@ -78,7 +83,8 @@ class Before:
 
     def able(self, life: Life, again: bool, tried: set[str]) -> Catalog:
         """Who can go on with what was said; or say it all `again`, if that may come out the same."""
-        left = {name: card for name, card in life.catalog.items() if name not in tried}
+        spoken = {name: card for name, card in life.catalog.items() if CHAT in card.dialects}
+        left = {name: card for name, card in spoken.items() if name not in tried}
         if again:
             return left if repeats(life.request) else {}
         return {name: card for name, card in left.items() if self.continuation(life, name) is not None}
@@ -87,7 +93,7 @@ class Before:
         """The request for the rest. Templates drop white space at the end of a message, so we do."""
         begun = self.said.rstrip()
         if not begun:
-            return life.request
+            return in_chat(life.request)
         make = getattr(life.school.experts[name], "continuation", None)
         made: Request | None = make and make(life.request, begun)
         return made
@@ -96,7 +102,7 @@ class Before:
         """What an expert is asked, with as many tokens left as there are."""
         request = None if self.again else self.continuation(life, name)
         if request is None:
-            return life.request
+            return in_chat(life.request)
         limits = {key: max(1, request.options[key] - self.tokens) for key in LIMITS if request.options.get(key)}
         return replace(request, options={**request.options, **limits}) if limits else request
 
