@@ -55,6 +55,11 @@ class Price:
             cost += min(cached, prompt) * (cached_price - fresh_price)
         return -(-cost // 1_000_000)
 
+    def most(self, prompt: int, completion: int) -> int:
+        """Nano-dollars that as many tokens can cost at most, rounded up."""
+        fresh_price, cached_price, completion_price = _rates(self.prompt, self.cached, self.completion)
+        return -(-(prompt * max(fresh_price, cached_price) + completion * completion_price) // 1_000_000)
+
     def cpu(self, seconds: float) -> int:
         """Nano-dollars that `seconds` of CPU cost, rounded up."""
         return -int(-seconds * self.cpu_hour * NANO // 3600)

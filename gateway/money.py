@@ -199,8 +199,7 @@ def bound(card: Card, request: Request, terms: Terms, asked: Demand | None = Non
     prompt = size if asked.modalities == TEXT and request.native is None else context
     cap = min(told or card.max_output or terms.answer_tokens, terms.answer_tokens if told is None else told, context)
     choices = max(int(request.options.get("n") or 1), 1)
-    dearest = max(price.prompt, price.cached or 0.0)
-    amount = Price(dearest, price.completion).tokens(Usage(min(prompt, context), cap * choices))
+    amount = price.most(min(prompt, context), cap * choices)
     if not price.cpu_hour:
         return Bound(amount, asked.tokens + (told or 0) * choices, cap, None)
     cpu = price.cpu(terms.call_seconds * (os.cpu_count() or 1))
@@ -257,5 +256,7 @@ def settle(tally: Tally, promise: Promise, outcome: Outcome) -> Future[Any] | No
 def absurd(tally: Tally, usage: Usage) -> bool:
     """Whether a usage counts more tokens than there are bytes, or than the expert can read."""
     said = (usage.completion_tokens or 0) - (usage.reasoning_tokens or 0)
-    most = sum(len(text.encode("utf-8", "replace")) for text in tally.said) + TEMPLATE_TOKENS
+    most = sum(map(len, tally.said)) + TEMPLATE_TOKENS  # letters: never more than bytes, and quicker to count
+    if tally.plain and said > most:
+        most = sum(len(text.encode("utf-8", "replace")) for text in tally.said) + TEMPLATE_TOKENS
     return (tally.plain and said > most) or (usage.prompt_tokens or 0) > tally.expert.card.context
