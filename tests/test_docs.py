@@ -73,6 +73,7 @@ def test_readme_keeps_its_order():
 ORDER = [
     "Two commands",
     "Fifteen lines",
+    "Clients",
     "Measured",
     "A request's life",
     "The files",

@@ -1,4 +1,4 @@
-"""openai-agents: an agent with a tool over Responses, its default, plain and streamed."""
+"""Openai-agents: an agent with a tool over Responses, its default, plain and streamed."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""instructor: structured output through a forced tool and through JSON."""
+"""Instructor: structured output through a forced tool and through JSON."""
 
 import json
 

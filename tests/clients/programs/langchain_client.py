@@ -1,4 +1,4 @@
-"""langchain-openai: chat, stream with usage, tools, structured output."""
+"""Langchain-openai: chat, stream with usage, tools, structured output."""
 
 import json
 

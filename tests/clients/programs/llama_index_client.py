@@ -1,4 +1,4 @@
-"""llama-index OpenAILike: chat, stream, tools, structured output."""
+"""Llama-index OpenAILike: chat, stream, tools, structured output."""
 
 import json
 import os

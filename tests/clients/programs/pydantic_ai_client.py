@@ -1,4 +1,4 @@
-"""pydantic-ai: an agent over chat and one over Responses, with a tool and a typed result."""
+"""Pydantic-ai: an agent over chat and one over Responses, with a tool and a typed result."""
 
 import asyncio
 import json
