@@ -54,18 +54,20 @@ class EncoderClient(asyncio.Protocol):
         self.each = 0.0
         """Seconds between two answers while somebody waits: what others ask of the process is in it."""
         self.last = 0.0
+        self.path: str | None = None
         self.dialling: asyncio.Task[None] | None = None
 
     async def attend(self, address: Address | None) -> None:
         """The process listens there from now on, or nowhere. Returns when it is reached."""
+        self.path = None
         if self.dialling is not None:
             self.dialling.cancel()
-            self.dialling = None
         if self.transport is not None:
             self.transport.abort()
             self.transport = None
         if address is not None:
-            self.dialling = asyncio.create_task(self._dial(urlsplit(address.url).path))
+            self.path = urlsplit(address.url).path
+            self.dialling = asyncio.create_task(self._dial(self.path))
             await asyncio.wait([self.dialling], timeout=self.seconds)
 
     async def _dial(self, path: str) -> None:
@@ -80,8 +82,10 @@ class EncoderClient(asyncio.Protocol):
         self.buffer.clear()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Those who wait go on without; the process, if it lives, is dialled again by whoever watches it."""
+        """Those who wait go on without; the process is dialled again until it is known to be gone."""
         self.transport = None
+        if self.path is not None and (self.dialling is None or self.dialling.done()):
+            self.dialling = asyncio.create_task(self._dial(self.path))
         for future in self.waiting.values():
             if not future.done():
                 future.set_result(b"")

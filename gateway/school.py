@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from experts.base import Expert, Outcome, Request
 from experts.catalog import Catalog, Demand
-from gateway.encoder import Embedder
+from gateway.encoder import Embedder, EncoderClient
 from gateway.health import FAILURES, Health
 from gateway.sessions import Sessions
 from gateway.words import Words
@@ -138,4 +138,6 @@ class School:
     async def stop(self) -> None:
         """Stops them all, then closes the books."""
         await asyncio.gather(*(expert.stop() for expert in self.experts.values() if hasattr(expert, "stop")))
+        if isinstance(self.encoder, EncoderClient):
+            await self.encoder.attend(None)
         await self.books.close()

@@ -116,6 +116,16 @@ async def test_a_killed_encoder_fails_nobody_and_comes_back():
         assert await client.embed("again") is not None
 
 
+async def test_a_connection_that_is_lost_is_made_again():
+    client = EncoderClient(5.0)
+    async with encoding(client):
+        before = client.transport
+        assert before is not None
+        before.abort()
+        await until(lambda: client.transport not in (None, before))
+        assert await client.embed("again") is not None
+
+
 async def test_a_request_is_answered_without_its_vector_and_its_decision_says_so(tmp_path):
     door = make_door(tmp_path, [scripted("first", "one")])
     client = EncoderClient(0.1)
