@@ -50,6 +50,7 @@ MESSAGES_ERROR = {
     },
 }
 STREAMING = ("/v1/chat/completions", "/v1/completions", "/v1/responses", MESSAGES)
+STATUSES = (*sorted({str(row.status) for row in ERRORS.values()}), "default")
 HEADERS = {"x-request-id": {"schema": {"type": "string"}, "description": "the name of this request"}}
 
 
@@ -75,6 +76,7 @@ def document(table: Table) -> dict[str, Any]:
         "info": {"title": "Lyceum", "version": metadata.version("lyceum-gateway")},
         "paths": paths,
         "components": {
+            "responses": {**refusals(""), **refusals("Messages")},
             "schemas": {"Error": ERROR, "MessagesError": MESSAGES_ERROR},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
@@ -113,20 +115,23 @@ def given(route: str) -> dict[str, Any]:
 
 
 def refused(route: str) -> dict[str, Any]:
-    """Every status of our table with its codes; `default` is an expert's own refusal, in the same form."""
-    name = "MessagesError" if route.startswith(MESSAGES) else "Error"
-    statuses = sorted({row.status for row in ERRORS.values()})
-    answers = {str(status): _error(codes_of(status), name) for status in statuses}
+    """Every status of our table; `default` is an expert's own refusal, in the same form."""
+    form = "Messages" if route.startswith(MESSAGES) else ""
+    answers: dict[str, Any] = {each: {"$ref": f"#/components/responses/{form}{each}"} for each in STATUSES}
     if route == "/readyz":
         answers["503"] = {"description": "starting", "content": {"application/json": {"schema": {"type": "object"}}}}
-    return {**answers, "default": _error(["what the expert that was asked says"], name)}
+    return answers
 
 
-def codes_of(status: int) -> Iterable[str]:
+def refusals(form: str) -> dict[str, Any]:
+    """The answers that all operations share: a status with its codes, in one of the two forms of errors."""
+    codes = {status: ", ".join(codes_of(status)) for status in STATUSES}
+    codes["default"] = "what the expert that was asked says"
+    schema = {"$ref": f"#/components/schemas/{form}Error"}
+    content = {"application/json": {"schema": schema}}
+    return {form + key: {"description": each, "headers": HEADERS, "content": content} for key, each in codes.items()}
+
+
+def codes_of(status: str) -> Iterable[str]:
     """The codes of a status."""
-    return [code for code, row in ERRORS.items() if row.status == status]
-
-
-def _error(codes: Iterable[str], name: str) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{name}"}
-    return {"description": ", ".join(codes), "headers": HEADERS, "content": {"application/json": {"schema": schema}}}
+    return [code for code, row in ERRORS.items() if str(row.status) == status]
