@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, send_error
+from gateway.messages_errors import formed
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -50,7 +51,8 @@ async def serve(handler: Handler, scope: Scope, receive: Receive, reply: ASGIRep
     try:
         body = await _body(headers, receive, cap)
     except APIError as error:
-        await send_error(reply, error)
+        call = HTTPCall(scope["method"], scope["path"], headers, b"", reply.request_id.decode())
+        await send_error(reply, formed(error, call))
         return
     if body is None:
         return

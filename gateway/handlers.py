@@ -20,6 +20,7 @@ from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_jso
 from gateway.idempotency import Idempotency, Recorder
 from gateway.life import Life
 from gateway.messages_errors import formed
+from gateway.messages_handlers import bearer
 from gateway.metrics import Metrics
 from gateway.openapi import handlers as openapi_handlers
 from gateway.replays import HEADER as IDEMPOTENCY_KEY
@@ -93,7 +94,7 @@ class Door:
         """Runs a handler; the one place where every exception becomes an error body."""
         try:
             if self.once is not None and IDEMPOTENCY_KEY in call.headers and not isinstance(reply, Recorder):
-                await self.once.run(partial(self.guarded, handler), call, reply, self.keys.name(call.headers))
+                await self.once.run(partial(self.guarded, handler), call, reply, self.keys.name(bearer(call.headers)))
             else:
                 await handler(call, reply)
         except APIError as error:

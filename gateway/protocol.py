@@ -19,6 +19,7 @@ from gateway.handlers import Door
 from gateway.http import Handler, HTTPCall
 from gateway.known import BARRED, Known, cut
 from gateway.limits import HEAD_BYTES, HEAD_LINES, PARTING_SECONDS, PIPELINE, URL_BYTES, Sweeper
+from gateway.messages_errors import formed
 from gateway.turn import Turn
 
 REFUSED = APIError("bad_request")
@@ -257,7 +258,8 @@ class Connection(asyncio.Protocol):
         self.closing = self.refused = True
         if self.turn is not None:  # an answer is under way: it stays whole, nothing follows it
             return
-        call = HTTPCall("", "", {}, b"", request_id())
+        call = HTTPCall("", self.url.partition(b"?")[0].decode("latin-1"), {}, b"", request_id())
+        error = formed(error, call)
         self.turn, self.due = Turn(self, call, "other", False), None
         headers = [(b"content-type", b"application/json"), *error.all_headers()]
         self.turn.respond(error.http_status, headers, error.encoded())

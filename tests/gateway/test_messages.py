@@ -17,6 +17,8 @@ from pydantic import TypeAdapter
 from experts import sse
 from experts.base import BrokenOff, Expert
 from experts.llamacpp import LlamaCppExpert
+from gateway.idempotency import Idempotency
+from gateway.replays import Replays
 from tests.gateway.answers import Says, tool_call
 from tests.gateway.conftest import KEY, Served, make_door, serving
 
@@ -268,3 +270,24 @@ async def test_the_real_small_model_answers_in_the_dialect(tmp_path, small_model
         for used in (events[-2]["usage"], whole["usage"])
     ]
     assert read[0] == read[1] > 10
+
+
+async def test_what_is_refused_before_it_is_read_is_refused_in_anthropics_form(tmp_path):
+    async with serving(make_door(tmp_path, [Says("one", *HELLO)]), body_mb=0.001) as served:
+        response = await served.http().post("/v1/messages", content=b" " * 5000)
+
+    assert (response.status_code, response.json()["error"]["type"]) == (413, "request_too_large")
+    assert response.headers["request-id"]
+
+
+async def test_a_key_in_anthropics_header_names_a_request_that_is_run_once(tmp_path):
+    door = make_door(tmp_path, [Says("one", *HELLO)])
+    door.once = Idempotency(Replays(tmp_path / "replays.sqlite", 1.0))
+    async with serving(door) as served:
+        headers = {"x-api-key": KEY, "idempotency-key": "a"}
+        body = {"model": "auto", "max_tokens": 9, "messages": USER}
+        answers = [await served.http(None).post("/v1/messages", json=body, headers=headers) for _ in range(2)]
+
+    assert answers[0].status_code == 200
+    assert answers[0].content == answers[1].content
+    assert answers[1].headers["idempotent-replayed"] == "true"
