@@ -68,6 +68,7 @@ class Leases:
         self._current: dict[tuple[Key, ...], Slice] = {}
         self._all: dict[str, Slice] = {}
         self._made = 0
+        self._closed = False
 
     def grant(self, call: Call, charges: tuple[Charge, ...]) -> Hold | asyncio.Future[Any]:
         """A hold from the slice of these accounts, or the future of one or of a Refused."""
@@ -96,9 +97,8 @@ class Leases:
 
     def booked(self, operation: Operation) -> None:
         """An operation that `settled` gave is durable."""
-        for name in operation.also:
-            if name in self._all:
-                self._all[name].ending.discard(operation.id)
+        for one in [self._all[name] for name in operation.also if name in self._all]:
+            one.ending.discard(operation.id)
 
     def free(self, key: Key) -> int:
         """What the slices on an account have for calls to come: the store has it as held."""
@@ -119,6 +119,7 @@ class Leases:
 
     def close(self) -> None:
         """Returns everything but what calls that are still under way may cost."""
+        self._closed = True
         for one in list(self._all.values()):
             for _, waiting in one.waiting:
                 _fail(waiting, StoreUnavailable("the accounts are closed"))
@@ -159,6 +160,8 @@ class Leases:
                 _fail(waiting, error)
         if mine.waiting and not mine.asking:
             self._pass_on(mine)
+        if self._closed:
+            self._return(mine, mine.free)
 
     def _deal(self, mine: Slice, waited: list[Waiting], topped: Topped, again: bool) -> None:
         """Grants what the store allowed. Who is refused is asked for once more if other slices had what is missing."""

@@ -10,7 +10,7 @@ import pytest
 import policies.accounts
 from experts.card import nano
 from policies.accounts import Accounts, Alarm
-from policies.batches import StoreUnavailable
+from policies.batches import StoreUnavailable, refused
 from policies.book import Hold, Operation, Refused
 from policies.limits import Limit, Rate
 from policies.periods import Period
@@ -277,3 +277,33 @@ async def test_a_store_that_cannot_be_read_is_unavailable(tmp_path):
     with pytest.raises(StoreUnavailable, match="cannot be read"):
         await store.balances(0)
     await store.close()
+
+
+async def test_a_call_with_a_rate_has_a_reservation_of_its_own(open_accounts, monkeypatch):
+    accounts = open_accounts(DAY, rates=[Rate("fast", requests_per_minute=100)])
+    hold = await accounts.reserve("a", ME, nano(0.1))
+    assert hold.slice == ""
+    assert await accounts.abandon(hold)
+    assert accounts.balances(ME)["day"] == (nano(1), nano(0.1))
+    submit = accounts.store.submit
+    monkeypatch.setattr(accounts.store, "submit", lambda operation: refused("the store is away"))
+    with pytest.raises(StoreUnavailable, match="away"):
+        await accounts.reserve("b", ME, nano(0.1))
+    monkeypatch.setattr(accounts.store, "submit", submit)
+    await accounts.sweep()
+    assert await accounts.store.expired(clock_at_the_end()) == []
+
+
+def clock_at_the_end() -> float:
+    return 1e12
+
+
+async def test_what_applies_is_known_and_how_it_stands(open_accounts, clock):
+    accounts = open_accounts(Limit("week", 1.0, ("team:ml",), Period("week"), steer=True), DAY)
+    assert accounts.limited({"team": "ml"})
+    assert accounts.limited({})
+    await accounts.settle(await accounts.reserve("a", {"team": "ml"}, nano(0.3)), nano(0.2))
+    [(account, standing)] = accounts.standings({"team": "ml"}).items()
+    assert (account, standing.spent, standing.amount) == ("week", nano(0.2), nano(1))
+    assert standing.start <= clock.now < standing.end
+    assert accounts.standings({}) == {}

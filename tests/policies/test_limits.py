@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.limits import Limit, Rate, bucket_of, charges
+from policies.limits import Applied, Limit, Rate, bucket_of, charges
 from policies.periods import Period
 
 SCOPES = {"org": "acme", "team": "ml", "key": "k1", "user": "u 7/\x00", "expert": "large"}
@@ -48,3 +48,20 @@ def test_charges_are_in_the_order_in_which_accounts_are_locked():
 def test_senseless_limits_are_errors(wrong, message):
     with pytest.raises(ValueError, match=message):
         wrong()
+
+
+def test_accounts_are_remembered_until_a_period_ends(monkeypatch):
+    monkeypatch.setattr("policies.limits.KNOWN", 2)
+    applied = Applied([Limit("hour", 1.0, period=Period("hour"))], [])
+    [first] = applied.of({"key": "a"}, 10.0)
+    assert applied.of({"key": "a"}, 3599.0)[0] is first
+    assert applied.of({"key": "a"}, 3600.0)[0].start == 3600
+    assert applied.of({"key": "a"}, 10.0)[0].start == 0
+    for name in "bcd":
+        assert applied.of({"key": name}, 10.0) == (first,)
+    assert Applied([], []).of({"key": "a"}, 0.0) == ()
+
+
+def test_a_total_has_no_time_to_last_for():
+    with pytest.raises(ValueError, match="steer needs another period"):
+        Limit("all", 1.0, period=Period("total"), steer=True)
