@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -36,6 +37,7 @@ class Responder(Protocol):
     def __call__(self, request: Request, /) -> str | Message: ...
 
 
+@dataclass(slots=True, eq=False)
 class Scripted:
     """Answers with one text, with the text recorded for the prompt (`Declined` if there is none), or with what a
     function computes; a request that streams gets it word by word.
@@ -45,53 +47,43 @@ class Scripted:
     `seconds` pass before the first chunk. `cost` is nano-dollars; without it the card's price of the words counts.
     """
 
-    def __init__(
-        self,
-        name: str,
-        card: Card = BLANK,
-        *,
-        answer: str | Mapping[str, str] | Responder = "...",
-        fail: ExpertError | None = None,
-        seconds: float = 0.0,
-        cost: int | None = None,
-        continues: bool = False,
-    ) -> None:
-        self.name = name
-        self.card = card
-        self._continues = continues
-        self._answer = answer
-        self._fail = fail
-        self._seconds = seconds
-        self._cost = cost
+    name: str
+    card: Card = BLANK
+    _: KW_ONLY
+    answer: str | Mapping[str, str] | Responder = "..."
+    fail: ExpertError | None = None
+    seconds: float = 0.0
+    cost: int | None = None
+    continues: bool = False
 
     async def stream(self, request: Request) -> AsyncIterator[Chunk]:
-        if self._seconds:
-            await asyncio.sleep(self._seconds)
-        after = self._fail.about.get("after", 0) if self._fail else None
+        if self.seconds:
+            await asyncio.sleep(self.seconds)
+        after = self.fail.about.get("after", 0) if self.fail else None
         if after != 0:
             for count, chunk in enumerate(self._chunks(request)):
                 if count == after:
                     break
                 yield chunk
                 await asyncio.sleep(0)
-        if self._fail:
-            raise type(self._fail)(str(self._fail), **self._fail.about)
+        if self.fail:
+            raise type(self.fail)(str(self.fail), **self.fail.about)
 
     def continuation(self, request: Request, said: str) -> Request | None:
         """The request for the rest of an answer that broke off after `said`."""
-        return prefilled(request, said, "prefill") if self._continues else None
+        return prefilled(request, said, "prefill") if self.continues else None
 
     def _chunks(self, request: Request) -> list[Chunk]:
         message = self._message(request)
         usage = Usage(_words(request.messages), _words([message]))
-        cost = self.card.price.tokens(usage) if self._cost is None else self._cost
+        cost = self.card.price.tokens(usage) if self.cost is None else self.cost
         reason = "tool_calls" if message.get("tool_calls") else "stop"
         if not request.stream:
             return [Chunk(message, reason, usage, cost)]
         return [*map(Chunk, _deltas(message)), Chunk({}, reason, usage, cost)]
 
     def _message(self, request: Request) -> Message:
-        answer = self._answer
+        answer = self.answer
         if isinstance(answer, Mapping):
             if request.prompt not in answer:
                 raise Declined("no answer is recorded for this prompt")
@@ -100,7 +92,7 @@ class Scripted:
         if not isinstance(said, str):
             return said
         last = request.messages[-1] if request.messages else {}
-        begun = text(last.get("content")) if self._continues and last.get("role") == "assistant" else ""
+        begun = text(last.get("content")) if self.continues and last.get("role") == "assistant" else ""
         return {"role": "assistant", "content": said.removeprefix(begun)}
 
 

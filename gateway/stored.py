@@ -102,7 +102,7 @@ def _work(connection: sqlite3.Connection, items: Sequence[Put | Delete]) -> Sequ
     return [_put(connection, item) if isinstance(item, Put) else _delete(connection, item) for item in items]
 
 
-def _put(connection: sqlite3.Connection, item: Put) -> None:
+def _put(connection: sqlite3.Connection, item: Put) -> bool:
     response, items, previous = item.kept
     connection.execute("DELETE FROM responses WHERE created < ?", (item.oldest,))
     connection.execute(
@@ -114,6 +114,7 @@ def _put(connection: sqlite3.Connection, item: Put) -> None:
             *(orjson.dumps(response), orjson.dumps(items), previous),
         ),
     )
+    return True
 
 
 def _delete(connection: sqlite3.Connection, item: Delete) -> bool:

@@ -78,5 +78,6 @@ async def test_the_rest_of_a_broken_answer_is_asked_for_with_what_was_said():
     async with serving(sglang) as server:
         request = Request(({"role": "user", "content": "count"},), {"stream": True, "seed": 7})
         rest = expert_of(server).continuation(request, "1, 2,")
+    assert rest is not None
     assert rest.messages[-1] == {"role": "assistant", "content": "1, 2,"}
     assert rest.options == {"stream": True, "seed": 7, "continue_final_message": True}

@@ -22,7 +22,7 @@ async def written(tmp_path, monkeypatch):
     experts = [scripted("first", cost=2_000_000), scripted("second", cost=1_000_000)]
     async with serving(make_door(tmp_path, experts, Utility(usd_per_quality=1.0))) as served:
         names = [(await served.ask()).headers["x-lyceum-decision"] for _ in range(2)]
-        experts[0]._fail = Unavailable("down")
+        experts[0].fail = Unavailable("down")
         names.append((await served.ask()).headers["x-lyceum-decision"])
     (tmp_path / "lyceum.toml").write_text(
         f'[state]\nfolder = "{tmp_path}"\n[experts.a]\nuse="x"\n[router]\nuse="x"\n{DEAR}'

@@ -222,6 +222,7 @@ async def test_sdk_reads_a_continued_stream_as_one_answer(tmp_path):
 
     assert final.choices[0].message.content == WHOLE
     assert final.choices[0].finish_reason == "stop"
+    assert final.usage is not None
     assert final.usage.completion_tokens > 0
 
 
