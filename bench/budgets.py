@@ -31,6 +31,7 @@ HELP = "replicas that share hard budgets, killed while they work, against an exp
 EXAMPLE = "lyceum bench budgets --replicas 4 --store sqlite --kills 20"
 MOST = 1_000_000
 """Nano-dollars that one call can cost at most."""
+SLICE = "slice-"
 FAR = 1e9
 """Seconds after which every reservation may be swept."""
 
@@ -145,19 +146,23 @@ async def use_up(accounts: Accounts, bill: Bill) -> None:
 
 
 async def audit(accounts: Accounts, bill: Bill, budget: int) -> dict[str, Any]:
-    """In nano-dollars and counts. All but `billed` and `budget` must be 0, `unused` less than one call."""
+    """In nano-dollars and counts. All but `billed`, `budget` and `nameless` must be 0, `unused` less than one call.
+    `nameless` calls were under way when their replica was killed: they are paid in its swept slices, not by name."""
     balances = {account.bucket: account for account in await accounts.store.balances(0)}
     rows: dict[str, Reservation] = {row.id: row for row in await accounts.store.reservations()}
     settled = [row for row in rows.values() if row.state == "settled"]
     spent = balances["all"].spent if "all" in balances else 0
     keys = [account for account in balances.values() if account.bucket != "all"]
+    nameless = {name: cost for name, cost in bill.costs.items() if name not in rows}
+    in_slices = sum(row.cost or 0 for row in rows.values() if row.id.startswith(SLICE))
     return {
         "overspend": max(sum(bill.costs.values()) - budget, spent - budget, *(a.spent - budget // 4 for a in keys), 0),
         "stuck": sum(account.held for account in balances.values()),
         "money_error": sum(abs((row.cost or 0) - bill.costs.get(row.id, 0)) for row in settled)
         + abs(spent - sum(row.cost or 0 for row in rows.values()))
         + abs(spent - sum(account.spent for account in keys)),
-        "rows_lost": len(bill.costs.keys() - rows.keys()),
+        "rows_lost": len(nameless) if sum(nameless.values()) > in_slices else 0,
+        "nameless": len(nameless),
         "asked_twice": bill.twice,
         "unused": budget - spent,
         "billed": sum(bill.costs.values()),
