@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from experts.base import Chunk, Expert, ExpertError, Request
 from experts.card import Card, Price, Usage
 from gateway.handlers import Door
 from gateway.stored import Stored
-from tests.gateway.conftest import make_door
+from tests.gateway.conftest import Served, make_door, serving
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 ABLE = Card(tools=True, modalities=frozenset({"text", "image", "file"}), price=Price(prompt=1.0, completion=2.0))
@@ -101,3 +102,22 @@ def strict_events(body: bytes) -> list[dict[str, Any]]:
 
 def types(events: list[dict[str, Any]]) -> list[str]:
     return [event["type"].removeprefix("response.") for event in events]
+
+
+@asynccontextmanager
+async def answering(folder: Path, *experts: Expert) -> AsyncIterator[Served]:
+    async with serving(keeping(folder, *experts)) as served:
+        yield served
+
+
+async def post(served: Served, **body: Any) -> dict[str, Any]:
+    response = await served.http().post("/v1/responses", json={"model": "auto", "input": "hi"} | body)
+    assert response.status_code == 200, response.text
+    return strict_response(response.content)
+
+
+async def stream(served: Served, **body: Any) -> list[dict[str, Any]]:
+    body = {"model": "auto", "input": "hi", "stream": True} | body
+    response = await served.http().post("/v1/responses", json=body)
+    assert response.status_code == 200, response.text
+    return strict_events(response.content)
