@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -20,6 +22,7 @@ LONGER = 3.0
 """So many times the usual window: at this rate there are few requests in it."""
 STATE = Path("state")
 WEIGHTS = STATE / "weights" / "all-minilm-l6-v2"
+VECTORS = re.compile(r'^lyceum_vectors_total\{outcome="(\w+)"\} ([\d.e+]+)$', re.MULTILINE)
 Figures = dict[str, Any]
 
 
@@ -41,9 +44,22 @@ def embedding(session: Session) -> Figures:
             "embedded requests p50, ms": in_ms(embedded["latency_us"]["p50"]),
             "embedded requests p99, ms": in_ms(embedded["latency_us"]["p99"]),
             **decided,
+            **vectors(target),
             "MB of gateway and encoder": (memory_bytes(target.pid or 0)) / 1e6,
             "MB of them idle": idle / 1e6,
         }
+
+
+def vectors(target: Target) -> Figures:
+    """How many vectors were made in all, and how many would have come too late: those requests went without."""
+    connection = http.client.HTTPConnection(target.host, target.port, timeout=10)
+    try:
+        connection.request("GET", "/metrics", headers=dict(target.headers))
+        page = connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    found = dict(VECTORS.findall(page))
+    return {f"vectors {outcome}": float(found.get(outcome, 0)) for outcome in ("made", "late")}
 
 
 def in_ms(micros: float | None) -> float | str:

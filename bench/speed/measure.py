@@ -29,7 +29,7 @@ class Plan:
 
     levels: tuple[int, ...] = (1, 16, 64, 256, 1000)
     seconds: float = 1.0
-    warm: float = 0.3
+    warm: float = 0.2
     rounds: int = 3
     streams: int = 64
     rate: float = 100.0

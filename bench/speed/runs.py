@@ -13,7 +13,7 @@ from bench.speed.arithmetic import spread
 from bench.speed.wire import Asker, Payload
 
 Job = Mapping[str, Any]
-END_SECONDS = 5.0
+END_SECONDS = 3.0
 """How long answers under way may take after the window."""
 MOST_OPEN = 2000
 """Connections of an open loop."""
