@@ -14,6 +14,7 @@ EXAMPLE = "lyceum bench routers --data mmlu_pro"
 BENCHMARKS = {
     "routers": ("bench.routers", "every router on every data set, against single experts, zero router and oracle"),
     "shortcuts": ("bench.shortcuts", "what int8 vectors and deciding by words alone lose in routing quality"),
+    "labels": ("bench.labels", "APGR and CPT of a router of two experts from few labels and no subjects"),
     "paretobandit": ("bench.paretobandit", "reward at ParetoBandit's seven budgets, beside it and the zero router"),
     "faults": ("bench.faults", "an expert that fails in every known way, behind the real gateway: a scorecard"),
     "budgets": ("bench.budgets", "replicas that share hard budgets and are killed: is a cent overspent or lost"),

@@ -168,6 +168,30 @@ SHARES = 100
 
 def pair(known: Predictions, against: Baselines, repetitions: int) -> dict[str, Interval]:
     """RouteLLM's figures for a weak and a strong expert: the score of a prompt is the quality it would gain."""
+    return pair_intervals([known], against, repetitions)
+
+
+def pair_intervals(several: Sequence[Predictions], against: Baselines, repetitions: int) -> dict[str, Interval]:
+    """The same, the mean over several routers."""
+    import numpy as np
+
+    columns = np.concatenate([pair_columns(known, against) for known in several], axis=1)
+
+    def figures(means: Array) -> Array:
+        found: Array = np.array([pair_figures(part) for part in np.split(means, len(several))]).mean(axis=0)
+        return found
+
+    means = statistics.resampled_means(columns, against.test.groups, 0, repetitions)
+    low, high = np.nanquantile([figures(row) for row in means], (0.025, 0.975), axis=0)
+    names = ("apgr", "cpt50", "cpt80")
+    return {
+        name: Interval(float(value), float(start), float(end), len(columns))
+        for name, value, start, end in zip(names, figures(columns.mean(axis=0)), low, high, strict=True)
+    }
+
+
+def pair_columns(known: Predictions, against: Baselines) -> Array:
+    """For each prompt its score at rising shares of strong calls, then whether it went to the strong expert."""
     import numpy as np
 
     strong, test = against.best, against.test
@@ -178,15 +202,7 @@ def pair(known: Predictions, against: Baselines, repetitions: int) -> dict[str, 
     edges = np.rint(np.linspace(0, len(order), SHARES + 1))
     goes = place[:, None] < edges
     score = np.where(goes, test.score[:, [strong]], test.score[:, [weak]])
-    columns = np.concatenate([score, goes.astype(np.float64)], axis=1)
-    means = statistics.resampled_means(columns, test.groups, 0, repetitions)
-    whole = pair_figures(columns.mean(axis=0))
-    low, high = np.nanquantile([pair_figures(row) for row in means], (0.025, 0.975), axis=0)
-    names = ("apgr", "cpt50", "cpt80")
-    return {
-        name: Interval(value, float(start), float(end), len(order))
-        for name, value, start, end in zip(names, whole, low, high, strict=True)
-    }
+    return np.concatenate([score, goes.astype(np.float64)], axis=1)
 
 
 def pair_figures(means: Array) -> list[float]:
