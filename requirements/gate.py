@@ -20,8 +20,10 @@ KNOWN_HOOKS = {
 
 KNOWN_PLUGINS = frozenset(
     {"anyio", "hypothesis", "langsmith", "platformdirs", "pytest-asyncio", "pytest-cov", "pytest-timeout", "sybil"}
+    | {"schemathesis"}
 )
-"""Distributions that may load themselves into pytest; langsmith's is only where the clients are, without pytest."""
+"""Distributions that may load themselves into pytest. langsmith and schemathesis are only in environments where our
+tests do not run."""
 
 SHADOWED = re.compile(r"(python|pip|uv|make|git|bash|sh|zsh|ls|curl|wget|ssh|sudo|docker)[\d.]*(\.exe)?")
 """Commands that only their owners may install."""

@@ -25,6 +25,7 @@ LOCKS = {
     "litellm-test": ["pyproject.toml", "--extra", "litellm", "--group", "test"],
     "postgres": ["pyproject.toml", "--extra", "postgres"],
     "routellm": ["pyproject.toml", "--extra", "routellm"],
+    "schemathesis": ["--group", "pyproject.toml:schemathesis"],
     "sentence-transformers": ["pyproject.toml", "--extra", "sentence-transformers"],
 }
 """What each file locks."""

@@ -24,7 +24,7 @@ UNIMPORTED = {
 }
 """Dependencies that no module of ours imports by name, and who does."""
 
-CLIENTS = ("aider", "clients", "clients-openai2")
+CLIENTS = ("aider", "clients", "clients-openai2", "schemathesis")
 """Groups that are installed in environments of their own."""
 
 DISTRIBUTIONS = packages_distributions()
