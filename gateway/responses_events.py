@@ -15,7 +15,7 @@ from gateway.errors import APIError
 from gateway.marks import marked, spent
 from gateway.parts import Part, Parts, Step
 from gateway.responses import DIALECT, Fields, namespaces, wants_logprobs
-from gateway.responses_object import content_of, echoed, ending, item, usage
+from gateway.responses_object import content_of, echoed, ending, item, name_of, usage
 
 CUT = ("abort", "error")
 """What servers call the end of an answer that they gave up."""
@@ -134,7 +134,7 @@ class Writer:
     def _told(self, step: Step) -> Iterable[Event]:
         part = step.part
         place = {"output_index": part.place}
-        where = {"item_id": self._item(part, "in_progress")["id"], **place}
+        where = {"item_id": name_of(part, self.request.id), **place}
         inside = {**where, "content_index": 0}
         match step.what:
             case "open":

@@ -65,19 +65,27 @@ def usage(tokens: Usage | None) -> dict[str, Any] | None:
     }
 
 
+KINDS = {"thought": "rs", "call": "fc", "text": "msg", "refusal": "msg"}
+
+
+def name_of(part: Part, request_id: str) -> str:
+    """The name of a part of the answer as an item."""
+    return f"{KINDS[part.kind]}_{request_id}_{part.place}"
+
+
 def item(part: Part, request_id: str, status: str, spaces: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
     """A part of the answer as an item of the output; `spaces` are the namespaces of functions by their chat names."""
-    name = f"{request_id}_{part.place}"
+    name = name_of(part, request_id)
     content = [] if status == "in_progress" else [content_of(part)]
     match part.kind:
         case "thought":
-            return {"id": f"rs_{name}", "type": "reasoning", "summary": [], "content": content, "status": status}
+            return {"id": name, "type": "reasoning", "summary": [], "content": content, "status": status}
         case "call":
             space, function = spaces.get(part.name, (None, part.name))
             about = {} if space is None else {"namespace": space}
             call = {"call_id": part.id, "name": function, "arguments": part.text if content else "", **about}
-            return {"id": f"fc_{name}", "type": "function_call", "status": status, **call}
-    return {"id": f"msg_{name}", "type": "message", "role": "assistant", "status": status, "content": content}
+            return {"id": name, "type": "function_call", "status": status, **call}
+    return {"id": name, "type": "message", "role": "assistant", "status": status, "content": content}
 
 
 def content_of(part: Part, text: str | None = None) -> dict[str, Any]:
