@@ -75,7 +75,7 @@ ERRORS: dict[str, Row] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class APIError(Exception):
     """An error of ours on its way to the client. `code` is a key of ERRORS."""
 
