@@ -6,6 +6,7 @@ Parent and worker speak in JSON lines over a socket pair; a parent that is gone 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
 from collections.abc import Iterable
@@ -144,7 +145,8 @@ async def work(control: socket.socket, listener: socket.socket, crowds: Crowds) 
         say(writer, error=str(error))
         return 2
     finally:
-        await writer.drain()
+        with contextlib.suppress(ConnectionError):  # the parent was killed
+            await writer.drain()
         writer.close()
     return 0
 

@@ -18,6 +18,8 @@ APPLICATION = 0x4C594345
 
 BUSY_SECONDS = 5.0
 """How long to wait for another process that writes."""
+TURN_SECONDS = 0.002
+"""Between two looks whether another process is done."""
 
 
 def connect(path: Path, migrations: Sequence[Migration], durability: str = "full") -> sqlite3.Connection:
@@ -46,14 +48,29 @@ def reader(path: Path) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration], durability: str) -> None:
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    # In this order: another process that makes the file now names it in the transaction that makes its tables.
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
     if tables and application != APPLICATION:
         raise SetupError(f"{path}: this SQLite file belongs to another program; name another file")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection)
     connection.execute(f"PRAGMA synchronous = {durability}")
     _migrate(connection, path, migrations)
     connection.execute("PRAGMA busy_timeout = 0")  # the writer takes turns in its own way
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switches to WAL; SQLite itself does not wait for another process that does so at the same time."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(TURN_SECONDS)
+        else:
+            return
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
