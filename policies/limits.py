@@ -15,7 +15,7 @@ Scopes = Mapping[str, str]
 
 KINDS = ("org", "team", "key", "user", "expert")
 PLAIN = re.compile(r"[\w.@-]{1,64}", re.ASCII)
-KNOWN = 4096
+KNOWN = 1024
 """How many different callers are remembered."""
 MINUTE = 60_000_000
 """Microseconds."""
