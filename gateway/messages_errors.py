@@ -25,7 +25,7 @@ TYPES = {
 """By status; all others are an invalid_request_error below 500 and an api_error from there on."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class MessagesError(APIError):
     """An error in Anthropic's form."""
 
