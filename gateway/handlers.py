@@ -197,12 +197,13 @@ class Door:
     def _names(self, key: str) -> list[str]:
         """What a key may name as model."""
         policies = [name for name in (AUTO, *self.school.policies) if self.keys.may(key, name)]
-        return [*policies, *self.keys.experts(key, self.school.experts)]
+        own = [embeddings.ENCODER] if self.school.encoder is not None else []
+        return list(dict.fromkeys([*policies, *self.keys.experts(key, self.school.experts), *own]))
 
     def _model(self, name: str) -> dict[str, Any]:
         expert = self.school.experts.get(name)
         about = {} if expert is None else {"description": expert.card.description, "domain": expert.card.domain}
-        kind = "policy" if expert is None else "expert"
+        kind = "expert" if expert else "encoder" if name == embeddings.ENCODER else "policy"
         return {"id": name, "object": "model", "created": self.started, "owned_by": "lyceum", "kind": kind, **about}
 
     async def route(self, call: HTTPCall, reply: Reply) -> None:

@@ -162,3 +162,10 @@ async def test_without_an_encoder_the_answer_is_a_404_that_says_what_is_missing(
 
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "endpoint_not_served"
+
+
+async def test_the_encoder_is_among_the_models(own):
+    models = {model.id: model for model in (await own.openai().models.list()).data}
+
+    assert list(models) == ["auto", "talker", "encoder"]
+    assert models["encoder"].model_dump()["kind"] == "encoder"
