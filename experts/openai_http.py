@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import orjson
@@ -35,6 +35,7 @@ READINGS: Mapping[str, type[native.Reading]] = {
     "completions": CompletionsReading,
 }
 CHAT = "/chat/completions"
+WhenLeft = Literal["cancel", "count", "finish"]
 SECONDS_TO_END = 1.0
 """How long the rest of an answer may take after `[DONE]` for its connection to be used again."""
 
@@ -72,6 +73,9 @@ class OpenAIHTTP:
     `continues` says how the server goes on with an answer that another expert began: `prefill` (llama.cpp and
     others), `sglang`, `vllm`. A server that has /completions, /responses or /messages is asked there by clients that
     speak so: `dialects = ["chat", "completions", "responses"]`.
+    `when_left` says what becomes of an answer whose client has left: `cancel` ends it at once, and its cost is our
+    estimate; `count` is for servers that can say the usage with every event (`continuous_usage_stats`: SGLang, vLLM):
+    it ends there with nothing unpaid or guessed; `finish` reads it to its end, for servers that bill all of it anyway.
     """
 
     name: str
@@ -85,6 +89,7 @@ class OpenAIHTTP:
     limits: Limits = Limits()
     paths: Sequence[str] = ()
     continues: Manner = "no"
+    when_left: WhenLeft = "cancel"
     _client: Client = field(init=False, repr=False)
     _path: str = field(init=False, repr=False)
     _head: bytes = field(default=b"", init=False, repr=False)
@@ -149,7 +154,7 @@ class OpenAIHTTP:
 
     def _ask(self, request: Request, spoken: str) -> Response:
         chat = spoken == CHAT_DIALECT
-        body = written(request, self.served) if chat else orjson.dumps(native.body(request, self.served))
+        body = written(request, self.served, self.counts) if chat else orjson.dumps(native.body(request, self.served))
         return Response(self._client, self._ready_head(spoken), body, self._until(request))
 
     def _until(self, request: Request) -> Deadlines:
@@ -158,7 +163,7 @@ class OpenAIHTTP:
     def send(self, request: Request, sink: Sink) -> Exchange:
         """Asks without a coroutine: the answer comes to `sink` in callbacks, to be read with `progress`, `whole`
         and `piece`. Raises ExpertError."""
-        body = written(request, self.served)
+        body = written(request, self.served, self.counts)
         try:
             return self._client.send(self._ready_head(), body, self._until(request), sink)
         except HTTPError as error:
@@ -168,7 +173,8 @@ class OpenAIHTTP:
         """Asks another endpoint, `path` below the URL's own: bytes go there as they are, and come back.
         Raises ExpertError."""
         try:
-            headers = {**self._headers(), "content-type": kind}
+            spoken = "messages" if path.startswith(native.PATHS["messages"]) else CHAT_DIALECT
+            headers = {**native.headers(spoken, self._headers()), "content-type": kind}
         except SetupError as error:
             raise Unavailable("our key for the expert is not set") from error
         until = self._until(request)
@@ -180,7 +186,12 @@ class OpenAIHTTP:
 
     def progress(self) -> Progress:
         """How far an answer has come, at the beginning."""
-        return Progress(self.card.price)
+        return Progress(self.card.price, self.counts)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the server is asked for the usage with every event."""
+        return self.when_left == "count"
 
     def _ready_head(self, spoken: str = CHAT_DIALECT) -> bytes:
         if self._head and spoken == CHAT_DIALECT:

@@ -140,6 +140,7 @@ async def test_tokens_are_counted_by_a_server_of_the_dialect(tmp_path):
     assert response.json() == {"input_tokens": 77}
     assert "x-lyceum-estimated" not in response.headers
     assert upstream.bodies == [{**body, "model": "theirs"}]
+    assert b"x-api-key: k\r\n" in upstream.heads[0].lower()
 
 
 class Taken:
