@@ -80,9 +80,7 @@ class Accounts:
 
     async def start(self) -> None:
         """Learns what was spent, proves that the store can write, and sweeps from now on. Raises StoreUnavailable."""
-        proof = self._submit(Operation("", lambda book: None))
-        self._patience.watch(proof)
-        await proof
+        await self._submit(Operation("", lambda book: None))  # as patient as the store itself: many may start at once
         await self.refresh()
         self._keeping = asyncio.create_task(self._keep())
 
@@ -91,8 +89,11 @@ class Accounts:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
-        self._leases.close()
+        before = set(self._pending)
         self._draws.flush()
+        if drawn := self._pending - before:
+            await asyncio.wait(drawn)
+        self._leases.close()
         while self._pending:  # what is granted too late is given back meanwhile
             await asyncio.wait(self._pending)
         await self._patience.close()

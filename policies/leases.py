@@ -215,7 +215,8 @@ class Leases:
     def _retire(self, one: Slice) -> None:
         """It grants nothing any more; what is left of it goes back when its last call has ended."""
         one.over, one.free, one.spare = True, 0, 0
-        self._current.pop(one.keys, None)
+        if self._current.get(one.keys) is one:
+            del self._current[one.keys]
 
     def _drop(self, one: Slice) -> None:
         """Forgets a slice that nobody uses; what is left of it goes back."""
