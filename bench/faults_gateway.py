@@ -8,20 +8,22 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.faults_caller import Caller
 from bench.faults_cases import Case
+from experts.base import SetupError
 
 LIMITS = {"connect_seconds": 1.0, "first_seconds": 1.0, "idle_seconds": 1.0, "total_seconds": 4.0}
 """Of every expert, at scale 1."""
 
 
 @asynccontextmanager
-async def process(*words: str, folder: Path) -> AsyncIterator[asyncio.StreamReader]:
-    """A child of ours; its output."""
-    child = await asyncio.create_subprocess_exec(
+async def child(*words: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process of ours, ended by its own signal."""
+    process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *words),
         cwd=folder,
         stdin=asyncio.subprocess.PIPE,
@@ -29,41 +31,67 @@ async def process(*words: str, folder: Path) -> AsyncIterator[asyncio.StreamRead
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
     )
-    assert child.stdout is not None
     try:
-        yield child.stdout
+        yield process
     finally:
-        if child.returncode is None:
-            child.send_signal(signal.SIGTERM)
-        await child.communicate()
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await process.communicate()
 
 
 @asynccontextmanager
 async def wall(scale: float, folder: Path) -> AsyncIterator[int]:
     """The fault expert; its port."""
-    async with process("bench.wall", str(scale), folder=folder) as output:
-        yield int(await output.readline())
+    async with child("bench.wall", str(scale), folder=folder) as process:
+        assert process.stdout is not None
+        yield int(await process.stdout.readline())
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A gateway that serves: where, and for which key."""
+
+    port: int
+    key: str
+    process: asyncio.subprocess.Process
+    log: list[str]
+    """What it has said since it was ready."""
+
+
+@asynccontextmanager
+async def serving(text: str, folder: Path) -> AsyncIterator[Serving]:
+    """A gateway of this configuration. Raises SetupError if it does not come up."""
+    folder.mkdir(exist_ok=True)
+    (folder / "lyceum.toml").write_text(text)
+    async with child("gateway", "serve", folder=folder) as process:
+        assert process.stdout is not None
+        port, line = 0, ""
+        while not line.startswith("Ready"):
+            if not (line := (await process.stdout.readline()).decode()):
+                raise SetupError("the gateway ended before it was ready")
+            port = int(line.rsplit(":", 1)[1]) if "listening on" in line else port
+        log: list[str] = []
+        reading = asyncio.create_task(_read(process.stdout, log))
+        try:
+            yield Serving(port, (folder / "state" / "key").read_text().strip(), process, log)
+        finally:
+            reading.cancel()
+
+
+async def _read(output: asyncio.StreamReader, log: list[str]) -> None:
+    async for line in output:
+        log.append(line.decode(errors="replace").rstrip())
 
 
 @asynccontextmanager
 async def gateway(case: Case, port: int, scale: float, folder: Path) -> AsyncIterator[Caller]:
     """A gateway in front of the faulty expert and a sound one, asked in the order of their names."""
-    folder.mkdir()
-    (folder / "lyceum.toml").write_text(configuration(case, port, scale))
-    async with process("gateway", "serve", folder=folder) as output:
-        listening = 0
-        while line := (await output.readline()).decode():
-            if "listening on" in line:
-                listening = int(line.rsplit(":", 1)[1])
-            if line.startswith("Ready"):
-                break
-        caller = Caller(listening, (folder / "state" / "key").read_text().strip(), 30.0 * max(1.0, scale))
-        rest = asyncio.create_task(output.read())
+    async with serving(configuration(case, port, scale), folder) as served:
+        caller = Caller(served.port, served.key, 30.0 * max(1.0, scale))
         try:
             yield caller
         finally:
             await caller.client.aclose()
-            rest.cancel()
 
 
 def configuration(case: Case, port: int, scale: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -11,6 +12,7 @@ import orjson
 from bench.wall_talk import DONE, HEAD, Call, chunked, event, events, plain, whole
 
 Fault = Callable[[Call], Awaitable[None]]
+PACE = 0.002
 SILENCE, SLOW_FIRST, STALL, OUTAGE = 12.0, 2.0, 3.0, 6.0
 """Seconds at scale 1; a tenth of the published benchmark's."""
 
@@ -36,6 +38,28 @@ async def told(call: Call, pieces: list[bytes], end: bool = True) -> None:
         await call.talk.say(b"0\r\n\r\n")
     else:
         call.close()
+
+
+async def paced(call: Call) -> None:
+    """Makes a word now and then until the caller hangs up, and charges what it made. The usage so far comes with every
+    event for a caller that asked for it so."""
+    streams = bool(call.body.get("stream"))
+    counts = (call.body.get("stream_options") or {}).get("continuous_usage_stats")
+    if streams:
+        await call.talk.say(HEAD)
+    for words, piece in enumerate(call.pieces, 1):
+        await asyncio.sleep(PACE * call.scale)
+        if call.talk.gone:
+            call.close()
+            return
+        call.made(words)
+        if streams:
+            used = {"usage": call.usage(words)} if counts else {}
+            await call.talk.say(chunked(event({"content": piece}, **used)))
+    if streams:
+        await call.talk.say(b"".join(map(chunked, events(call)[-3:])) + b"0\r\n\r\n")
+    else:
+        await call.talk.json(whole(call))
 
 
 def refused(status: str, more: str = "", first: bool = False, **error: str) -> Fault:
@@ -191,6 +215,7 @@ def bomb() -> bytes:
 
 FAULTS: dict[str, Fault] = {
     "ok": ok,
+    "paced": paced,
     "no-prefill": takes_no_beginning,
     "S01": refused("429 Too Many Requests", "retry-after: 2\r\n", first=True),
     "S02": refused("429 Too Many Requests"),

@@ -46,6 +46,11 @@ class Talk:
     async def json(self, value: Any, status: str = "200 OK", more: str = "") -> None:
         await self.say(plain(orjson.dumps(value), status, more=more))
 
+    @property
+    def gone(self) -> bool:
+        """Whether the other side has hung up."""
+        return self.reader.at_eof() or self.writer.is_closing()
+
     def reset(self) -> None:
         """Closes with RST."""
         taken: socket.socket = self.writer.get_extra_info("socket")
@@ -81,7 +86,7 @@ class Call:
         """What is left to say after a beginning that the caller gives."""
         last = self.body["messages"][-1]
         begun = str(last["content"]) if last["role"] == "assistant" else ""
-        return PIECES[len(begun.split()) :]
+        return PIECES[len(begun.split()) :][: self.body.get("max_tokens")]
 
     def made(self, words: int) -> None:
         """So many words exist now, whether they reach anybody or not."""

@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
         self._headers: Headers = []
         self._received = 0
         self._status = 0
-        self._framed = self._complete = self._surplus = self._keep = self._watched = False
+        self._framed = self._complete = self._surplus = self._keep = self._watched = self._hung = False
         self._problem = ""
 
     def carry(self, exchange: Exchange) -> None:
@@ -84,6 +84,14 @@ class Connection(asyncio.Protocol):
     def resume(self) -> None:
         if not self.closing:
             self._transport.resume_reading()
+
+    def hang_up(self) -> bool:
+        """Closes our direction alone."""
+        if self.closing or not self._transport.can_write_eof():
+            return False
+        self._hung = True
+        self._transport.write_eof()
+        return True
 
     def _leave(self, stale: Exchange | None) -> None:
         self.exchange = None
@@ -173,7 +181,8 @@ class Connection(asyncio.Protocol):
         if exchange is None:  # cancelled by its own sink
             return
         exchange.done = True
-        reusable = self._keep and not self._surplus and not self._unsent and not self.closing
+        kept = self._keep and not self._hung
+        reusable = kept and not self._surplus and not self._unsent and not self.closing
         if reusable:
             if exchange.paused:
                 self._transport.resume_reading()

@@ -80,6 +80,8 @@ class Carrier(Protocol):
 
     def resume(self) -> None: ...
 
+    def hang_up(self) -> bool: ...
+
 
 class Pool(Protocol):
     """What an exchange needs of its owner."""
@@ -156,6 +158,12 @@ class Exchange:
             self.deadlines = self.deadlines._replace(total=total)
             self.resume()
             self.pool.watch(self.due())
+
+    def hang_up(self, seconds: float) -> bool:
+        """Tells the server that nobody waits any more; what it has said until it hears that still comes, within as
+        many seconds. False where a connection cannot do that."""
+        self.hasten(seconds)
+        return not self.done and self.connection is not None and self.connection.hang_up()
 
     def pause(self) -> None:
         """Stops the answer until `resume`; some more data may still come."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from experts.base import BrokenOff, Chunk, ExpertError
 from experts.card import Price, Usage
 from experts.openai_errors import broken
@@ -49,8 +51,9 @@ class Progress:
     over = False
     """Whether an event said that nothing follows; in chat that is no event's to say."""
 
-    def __init__(self, price: Price) -> None:
-        self._price = price
+    def __init__(self, price: Price, counted: bool = False) -> None:
+        """`counted`: we have asked for the usage with every event, and clients are to see none of that."""
+        self._price, self._counted = price, counted
         self._open: set[int] = set()
         self._finished: set[int] = set()
         self._usage: Usage | None = None
@@ -82,6 +85,8 @@ class Progress:
             self._told = self.whole and usage is not None
             return Chunk({}, None, usage, self.cost(usage) if self._told else None, data)
         delta = choice.get("delta")
+        if self._counted and payload.pop("usage", None) is not None:
+            data = orjson.dumps(payload)
         return Chunk(delta if isinstance(delta, dict) else {}, choice.get("finish_reason"), usage, None, data)
 
     def _note(self, choices: Any) -> None:

@@ -19,13 +19,16 @@ PARTS = msgspec.json.Decoder(dict[str, Raw])
 OURS = frozenset({"model", "stream_options"})
 
 
-def written(request: Request, model: str) -> bytes:
-    """The request as the server is to get it: with its name of the model, and usage asked for when it streams."""
+def written(request: Request, model: str, counted: bool = False) -> bytes:
+    """The request as the server is to get it: with its name of the model, and usage asked for when it streams, with
+    every event if `counted`."""
     ours: dict[str, Any] = {"model": model}
     options = request.options
     if request.stream:
         asked = options.get("stream_options")
         ours["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}
+        if counted:
+            ours["stream_options"]["continuous_usage_stats"] = True
     elif "stream_options" in options:
         ours["stream_options"] = options["stream_options"]
     body = request.body

@@ -187,7 +187,7 @@ class Events:
             if chunk.usage is not None and not chunk.delta and chunk.finish_reason is None:
                 self.owed = data
                 return b""
-            self.sent_usage = self.sent_usage or chunk.usage is not None
+            self.sent_usage = self.sent_usage or (chunk.usage is not None and b'"usage"' in data)
             return data
         if b'"usage"' not in data:
             return data

@@ -13,6 +13,7 @@ from gateway import errors
 from gateway.chat import Events
 from gateway.errors import APIError
 from gateway.http import HTTPCall, Reply
+from gateway.leaving import leave
 from gateway.life import Life
 from gateway.resume import resumed
 from gateway.run import send
@@ -94,9 +95,7 @@ class Hot:
         """The client went away: its expert is cancelled, and what was said is written down."""
         self.gone = True
         if self.call is not None:
-            if self.call.exchange is not None:
-                self.call.exchange.cancel()
-            self.call.tally.left()
+            leave(self.call)
 
     def about(self, expert: str) -> Headers:
         """The headers that explain the answer."""
