@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     Columns = tuple[NDArray[Any], ...]
 
 
+LEAST_TEMPERATURE = 0.02
+"""Below it the exponential of a cosine over it would grow too large."""
+
+
 class Fused:
     """`product` (F, ...) makes of a prompt's features, side by side: logits of its domain and of its cluster, the
     linear head's quality and doubt, and the logarithms of costs and seconds."""
@@ -41,9 +45,12 @@ class Fused:
         bare.insert(1, np.vstack([away, clusters._directions]))
         self.product = np.ascontiguousarray(np.hstack(bare))
         self.ends = np.cumsum([part.shape[1] for part in bare])[:-1].tolist()
-        self.moments = domains._moments, clusters._moments
+        # The last column sums the shares. Logits of clusters are cosines / temperature: no need to keep them small.
+        self.moments = tuple(
+            np.hstack([h._moments, np.ones((len(h.mean), 1), np.float32)]) for h in (domains, clusters)
+        )
         self.noise = linear.noise**2
-        self.levels, self.shares = blend._levels / self.experts, blend._shares
+        self.weights, self.shares = np.stack([blend.gaps, blend._levels / self.experts]), blend._shares
         self.squares, self.one = blend._shares**2, np.ones(1, np.float32)
 
     @classmethod
@@ -51,8 +58,9 @@ class Fused:
         """`None` if the head is not the default blend over the same features."""
         if not isinstance(quality, Blend) or tuple(map(type, quality.heads)) != (Domains, Clusters, Linear):
             return None
-        same = all(head.features is costs.features for head in (quality.heads[0], quality.heads[2]))
-        return cls(quality, costs) if same else None
+        domains, clusters, linear = quality.heads
+        same = domains.features is linear.features is costs.features
+        return cls(quality, costs) if same and clusters.temperature >= LEAST_TEMPERATURE else None
 
     def _unscaled(self, coefficients: Matrix) -> Matrix:
         """For words and vectors as they are, not of mean 0; lexical features are scaled before they are cut."""
@@ -87,16 +95,18 @@ class Fused:
         import numpy as np
 
         blend, experts = self.blend, self.experts
+        both = np.empty((2, 2 * experts), np.float32)
+        for i, logits in enumerate((domain - np.maximum.reduce(domain), cluster)):
+            mixed = np.exp(logits) @ self.moments[i]
+            np.multiply(mixed[:-1], np.float32(1.0) / mixed[-1], out=both[i])
         said, doubt = np.empty((3, experts), np.float32), np.empty((3, experts), np.float32)
-        for i, logits in enumerate((domain, cluster)):
-            powers = np.exp(logits - logits.max())
-            both = (powers @ self.moments[i]) / powers.sum()
-            said[i], doubt[i] = both[:experts], both[experts:]
-        doubt[:2] -= said[:2] ** 2
-        np.maximum(doubt, 0.0, out=doubt)
-        said[2], doubt[2] = linear, leverage * self.noise
-        quality = blend.gaps @ said + blend._offset + self.levels @ said.sum(1)
-        std = np.sqrt(self.squares @ doubt + self.shares @ (said - quality) ** 2 + LEAST_VARIANCE)
+        said[:2], said[2], doubt[2] = both[:, :experts], linear, leverage * self.noise
+        means = said[:2]
+        np.maximum(both[:, experts:] - means * means, 0.0, out=doubt[:2])
+        gaps, level = self.weights @ said
+        quality = gaps + blend._offset + np.add.reduce(level)
+        apart = said - quality
+        std = np.sqrt(self.squares @ doubt + self.shares @ (apart * apart) + LEAST_VARIANCE)
         return quality if blend.calibrated is None else blend.calibrated(quality), std
 
     def _costs(self, logs: Matrix) -> Columns:
