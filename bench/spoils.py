@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,15 +44,21 @@ class Spoils:
             "rows_left": sum(row["reason"] == "client_left" for row in known),
             "rows_lost": sum(name not in outcomes for name in charged) + len(hashes.keys() - _ids(known)),
             "rows_twice": sum(len(rows) > 1 for rows in outcomes.values()),
-            **await self.balance(record),
+            **await self.balance(),
         }
 
-    async def balance(self, record: Record) -> dict[str, int]:
+    def recorded(self) -> set[str]:
+        """The names of the requests that have a decision and an outcome."""
+        record = Record(self.folder / "ledger.sqlite")
+        return {row["id"] for row in record.rows("decisions")} & _ids(record.rows("outcomes"))
+
+    async def balance(self) -> dict[str, int]:
         """Whether the one budget's spend is the sum of the settlements, and nothing is held."""
         accounts = Accounts.open(self.folder / "accounts.sqlite")
         balances = await accounts.store.balances(0)
         await accounts.close()
-        booked = sum(row["booked"] for row in record.rows("settlements"))
+        settlements = Record(self.folder / "ledger.sqlite").rows("settlements")
+        booked = sum(row["booked"] for row in settlements)
         return {
             "booked": booked,
             "booked_beside": abs(sum(account.spent for account in balances) - booked),
@@ -60,5 +66,5 @@ class Spoils:
         }
 
 
-def _ids(rows: list[dict[str, Any]]) -> set[str]:
+def _ids(rows: Iterable[dict[str, Any]]) -> set[str]:
     return {row["decision"] for row in rows}
