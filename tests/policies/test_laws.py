@@ -19,6 +19,7 @@ from policies.budget import Budget
 from policies.cascade import Cascade
 from policies.ensemble import Ensemble
 from policies.guard import Guard
+from policies.pacing import Paced
 from policies.pick import Only, Threshold, Utility
 from policies.resume import Resume
 from routers.base import Estimate
@@ -42,6 +43,7 @@ EXAMPLES = [
     Budget(Only("ada")),
     Guard(0.000_002, explore=0.5),
     Budget(Guard(1.0, confidence=3.0), usd_per_day=1.0),
+    Paced(Utility(0.0), 0.000_001, 0.000_002),
     Resume(),
     Budget(Resume(), usd_per_request=0.000_001),
     Affinity(Utility(0.000_002, explore=0.3), margin=0.2),
