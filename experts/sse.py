@@ -48,6 +48,10 @@ class Reader:
                 return list(map(Event, parts))
         return self._feed(piece)
 
+    def skips(self, size: int) -> bool:
+        """Whether whole events of as many bytes may be left out here: nothing of another one waits."""
+        return size <= self._most and not (self._pending or self._data or self._name or self._after_cr)
+
     def _feed(self, piece: bytes) -> list[Event]:
         if not piece:
             return []

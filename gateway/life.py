@@ -206,6 +206,11 @@ class Tally:
         self.cost = self.cost if chunk.cost is None else chunk.cost
         self.finish_reason = chunk.finish_reason or self.finish_reason
 
+    def heard(self, texts: list[str]) -> None:
+        """Remembers chunks that said nothing but as many texts."""
+        self.chunks += len(texts)
+        self.said += texts
+
     def timing(self) -> Timing:
         """Until now."""
         return Timing(self.first, self.life.school.clock() - self.started)

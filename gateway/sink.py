@@ -13,6 +13,7 @@ from experts.openai_answer import Progress
 from experts.openai_errors import of_status, of_transport
 from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece, whole
 from gateway import chat
+from gateway.alike import Alike
 from gateway.call import says_something
 from gateway.chat import money
 from gateway.life import Tally
@@ -122,7 +123,7 @@ class Plain(Call):
 class Stream(Call):
     """A streamed answer: held until it says something and its decision is recorded, then passed on event by event."""
 
-    __slots__ = ("begun", "ended", "events", "held", "open", "reader")
+    __slots__ = ("alike", "begun", "ended", "events", "held", "open", "reader")
 
     def __init__(self, hot: Hot, expert: OpenAIHTTP) -> None:
         super().__init__(hot, expert)
@@ -130,6 +131,7 @@ class Stream(Call):
         model = expert.name if hot.names_expert else request.model
         self.events = chat.Events(request, model, int(time.time()))
         self.reader = sse.Reader(expert.limits.answer_bytes)
+        self.alike = Alike()
         self.held: list[bytes] = []
         self.begun = self.open = self.ended = False
 
@@ -154,9 +156,13 @@ class Stream(Call):
 
     def read(self, data: bytes) -> bytes:
         """The events of a piece, as the client is to see them; held back until they say something."""
+        if self.begun and (known := self.alike.taken(data)) is not None and self.reader.skips(len(data)):
+            self.tally.heard(known[1])
+            return known[0]
         out = []
         speaks = False
-        for event in self.reader.feed(data):
+        events = self.reader.feed(data)
+        for event in events:
             if event.data == b"[DONE]":
                 self.end()
                 break
@@ -165,6 +171,8 @@ class Stream(Call):
             out.append(self.events.of(chunk))
             speaks = speaks or says_something(chunk)
         if self.begun:
+            if len(events) == 1 and out:
+                self.alike.learn(data, chunk, out[0])
             return b"".join(out)
         self.held += out
         if speaks:
