@@ -14,12 +14,15 @@ from functools import partial
 from typing import Any
 
 from policies.batches import StoreUnavailable
-from policies.book import Book, Hold, Key, Operation, Order
+from policies.book import Book, Hold, Key, Operation, Order, Refused
 from policies.limits import Charge
 from policies.slices import Call, Topped, draw, give_back, top_up
 
 Waiting = tuple[Call, "asyncio.Future[Any]"]
 """A call and the future of its hold."""
+
+Refusal = tuple[Call, "asyncio.Future[Any]", Refused]
+"""One of them that the store has no room for, and why."""
 
 Submit = Callable[[Operation], asyncio.Future[Any]]
 """Queues an operation; the future has what it returned."""
@@ -166,7 +169,8 @@ class Leases:
     def _deal(self, mine: Slice, waited: list[Waiting], topped: Topped, again: bool) -> None:
         """Grants what the store allowed. Who is refused is asked for once more if other slices had what is missing."""
         mine.free += topped.added
-        refused, gone = [], 0
+        refused: list[Refusal] = []
+        gone = 0
         for (call, waiting), why in zip(waited, topped.verdicts, strict=True):
             if waiting.done():  # its caller has left
                 gone += call.amount if why is None else 0
@@ -176,9 +180,7 @@ class Leases:
                 refused.append((call, waiting, why))
         if gone and not mine.spare:
             self._return(mine, gone)
-        for one in [each for each in refused if mine.free >= each[0].amount]:
-            refused.remove(one)
-            one[1].set_result(_take(mine, one[0]))
+        refused = [one for one in refused if not _fits(mine, one)]
         if any(why.kind == "closed" for _, _, why in refused):
             self._retire(mine)  # it was swept: this process was believed dead
             mine.waiting.extendleft((call, waiting) for call, waiting, _ in reversed(refused))
@@ -239,6 +241,15 @@ def _take(mine: Slice, call: Call) -> Hold:
     mine.free -= call.amount
     mine.calls[call.id] = call
     return Hold(call.id, call.amount, mine.id)
+
+
+def _fits(mine: Slice, one: Refusal) -> bool:
+    """Grants a call out of what came free meanwhile, as far as those before have left any; whether it did."""
+    call, waiting, _ = one
+    if mine.free < call.amount:
+        return False
+    waiting.set_result(_take(mine, call))
+    return True
 
 
 def _fail(waiting: asyncio.Future[Any], error: BaseException) -> None:
