@@ -24,7 +24,7 @@ from tests.experts import raw
 from tests.gateway.conftest import CARD, OTHER, make_door, scripted, serving
 from tests.gateway.test_hot import ONE, ROLE, Servers, whole
 from tests.gateway.test_main import SCRIPTED
-from tests.policies.test_accounts import locked
+from tests.policies.test_patience import locked
 
 ASK: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
 MOST = bound(CARD, Request(tuple(ASK["messages"]), {"max_tokens": 1}), Terms()).amount

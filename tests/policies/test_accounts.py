@@ -1,9 +1,6 @@
 """Budgets and rates of calls, in a real store."""
 
 import asyncio
-import sqlite3
-import time
-from pathlib import Path
 
 import pytest
 
@@ -11,10 +8,9 @@ import policies.accounts
 from experts.card import nano
 from policies.accounts import Accounts, Alarm
 from policies.batches import StoreUnavailable, refused
-from policies.book import Hold, Operation, Refused
+from policies.book import Hold, Refused
 from policies.limits import Limit, Rate
 from policies.periods import Period
-from policies.store_sqlite import SQLiteStore
 
 DAY = Limit("day", 1.00)
 KEY = Limit("key", 0.40, ("key:*",), Period("month"))
@@ -173,31 +169,6 @@ async def test_sweeping_goes_on_by_itself(open_accounts, clock, monkeypatch):
     assert accounts.allowance(ME) == nano(0.4)
 
 
-def locked(path: Path) -> sqlite3.Connection:
-    """Another program that keeps the file to itself."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("BEGIN EXCLUSIVE")
-    return connection
-
-
-async def test_a_store_that_makes_no_progress_admits_nothing_and_gives_back_what_came_too_late_row_48(
-    open_accounts, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(SQLiteStore, "patience", 0.05)
-    accounts = open_accounts(DAY)
-    await accounts.reserve("a", ME, nano(0.1))
-    other = locked(tmp_path / "accounts.sqlite")
-    with pytest.raises(StoreUnavailable, match="did not answer"):
-        await accounts.reserve("b", ME, nano(0.5))
-    other.close()
-    await accounts.refresh()
-    while accounts.balances(ME)["day"][1] != nano(0.1) or accounts.store.progress < 2:
-        await asyncio.sleep(0.01)
-        await accounts.refresh()
-    monkeypatch.setattr(SQLiteStore, "patience", 2.0)
-    assert isinstance(await accounts.reserve("c", ME, nano(0.9)), Hold)
-
-
 async def test_a_caller_that_leaves_while_it_waits_holds_nothing(open_accounts):
     accounts = open_accounts(DAY)
     leaving = asyncio.create_task(accounts.reserve("a", ME, nano(1)))
@@ -231,52 +202,10 @@ async def test_a_caller_that_leaves_while_it_is_refused_changes_nothing(open_acc
     assert isinstance(await accounts.reserve("b", ME, nano(1)), Hold)
 
 
-async def test_what_could_not_be_settled_is_settled_when_the_store_is_back_row_48(open_accounts, tmp_path, monkeypatch):
-    monkeypatch.setattr("policies.writer.RETRY_SECONDS", 0)
-    monkeypatch.setattr("policies.writer.BUSY_SECONDS", 0.05)
-    monkeypatch.setattr("policies.schema.BUSY_SECONDS", 0.05)
-    accounts = open_accounts(DAY)
-    hold = await accounts.reserve("a", ME, nano(0.6))
-    other = locked(tmp_path / "accounts.sqlite")
-    with pytest.raises(StoreUnavailable):
-        await accounts.settle(hold, nano(0.2))
-    with pytest.raises(StoreUnavailable):
-        await accounts.reserve("b", ME, nano(0.1))
-    other.close()
-    await accounts.sweep()
-    assert accounts.balances(ME) == {"day": (nano(1), nano(0.2))}
-
-
-async def test_a_busy_store_is_waited_for_as_long_as_it_makes_progress(open_accounts, monkeypatch):
-    monkeypatch.setattr(SQLiteStore, "patience", 0.5)
-    monkeypatch.setattr("policies.batches.LARGEST_BATCH", 1)
-    accounts = open_accounts(DAY)
-    for number in range(6):
-        accounts.store.submit(Operation(f"slow {number}", lambda book: time.sleep(0.1)))
-    assert isinstance(await accounts.reserve("a", ME, nano(0.1)), Hold)
-    assert [row.state for row in await accounts.store.reservations()] == ["open"]
-
-
-async def test_nothing_is_waited_for_longer_than_the_longest_wait(open_accounts, monkeypatch):
-    accounts = open_accounts(DAY, longest_wait=0.0)
-    accounts.store.submit(Operation("slow", lambda book: time.sleep(0.2)))
-    monkeypatch.setattr(SQLiteStore, "patience", 0.05)
-    with pytest.raises(StoreUnavailable, match="in time"):
-        await accounts.reserve("a", ME, nano(0.1))
-
-
 async def test_a_url_names_a_server_that_is_not_asked_before_it_is_needed():
     accounts = Accounts.open("postgresql://127.0.0.1:1/none", [DAY])
     assert accounts.allowance(ME) == nano(1)
     await accounts.close()
-
-
-async def test_a_store_that_cannot_be_read_is_unavailable(tmp_path):
-    store = SQLiteStore(tmp_path / "accounts.sqlite")
-    store.path = tmp_path / "gone"
-    with pytest.raises(StoreUnavailable, match="cannot be read"):
-        await store.balances(0)
-    await store.close()
 
 
 async def test_a_call_with_a_rate_has_a_reservation_of_its_own(open_accounts, monkeypatch):
