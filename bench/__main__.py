@@ -20,6 +20,7 @@ BENCHMARKS = {
     "budgets": ("bench.budgets", "replicas that share hard budgets and are killed: is a cent overspent or lost"),
     "leaving": ("bench.leaving", "clients that leave at random points: is a cent wrong or a row lost"),
     "restarts": ("bench.restarts", "a gateway that is reloaded or loses workers under load: who fails, what is lost"),
+    "ledger": ("bench.ledger", "rows a second with fsync, and what kill -9 in the middle of writing costs"),
     "speed": ("bench.speed.command", "requests a second, CPU a request, added latency, streams; beside other gateways"),
     "instructions": ("bench.speed.instructions", "user instructions a request under callgrind; a gate for CI"),
     "memory": ("bench.speed.memory", "whether memory stays flat over a million requests and ten thousand streams"),

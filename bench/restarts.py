@@ -8,6 +8,7 @@ import random
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,7 +135,13 @@ async def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any
     about = {"mode": "kills" if args.kill else "reloads", "restarts": args.restarts, "rate": args.rate}
     about |= {"seed": args.seed, "commit": commit(), "requests": requests, "answered": len(run.answered)}
     seconds = round(time.perf_counter() - began, 1)
-    return {**about, **result, "seconds": seconds, "complaints": [each[3] for each in run.broken[:5]]}
+    complaints = Counter(f"{reason[:80]} ({kind(number)})" for number, _, _, reason in run.broken)
+    return {**about, **result, "seconds": seconds, "complaints": dict(complaints.most_common(5))}
+
+
+def kind(number: int) -> str:
+    """How the request of a number came."""
+    return f"{'stream' if number % 2 == 0 else 'plain'}, {'new' if number % 4 == 0 else 'kept'} connection"
 
 
 async def audit(run: Run, spoils: Spoils) -> dict[str, int]:

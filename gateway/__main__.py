@@ -12,7 +12,7 @@ from experts.base import SetupError
 
 COMMANDS = {
     "serve": ("gateway.serve", "start the experts and the gateway"),
-    "check": ("gateway.check", "check a configuration without starting anything"),
+    "check": ("gateway.check", "check a configuration without starting anything, or the ledger for damage"),
     "ask": ("gateway.ask", "ask in the terminal: the answer, who gave it, why, at what cost"),
     "keys": ("gateway.keys", "virtual keys of clients: create, list, rotate, revoke"),
     "probe": ("bench.probe", "ask every expert prompts with checkable answers: the outcome table"),

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import sqlite3
 from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
 
-from experts.base import Expert
+from experts.base import Expert, SetupError
 from gateway import config
 from gateway.compose import keys, options
 from gateway.config import Builder, Config
 from gateway.fit import config_argument
+from gateway.why import record
 from policies.base import Policy
+from policies.record import Record
 
-HELP = "check a configuration without starting anything"
+HELP = "check a configuration without starting anything, or the ledger for damage"
 EXAMPLE = "lyceum check --config lyceum.toml"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     config_argument(parser)
+    parser.add_argument("--ledger", action="store_true", help="look for damage in the ledger instead")
 
 
 def check(settings: Config) -> tuple[Mapping[str, Expert], Mapping[str, Policy]]:
@@ -39,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     """Prints the experts; SetupError names the first key that is wrong."""
     path = config.path(args.config)
     settings = config.read(path)
+    if args.ledger:
+        return examine(record(settings), Console())
     experts, policies = check(settings)
     table = Table(title=f"{path.name}: {len(experts)} experts, router {settings.router['use']}")
     for column in ("expert", "domain", "context", "$/M in", "$/M out", "$/CPU h", "description"):
@@ -51,3 +57,16 @@ def run(args: argparse.Namespace) -> int:
     console.print(table)
     console.print(f"policy {settings.policy['use']}, also {', '.join(policies) or 'none'}: all is well")
     return 0
+
+
+def examine(ledger: Record, console: Console) -> int:
+    """Says which groups of rows are damaged; 1 if any is. Raises SetupError if the file cannot be read at all."""
+    try:
+        damaged = ledger.damaged()
+    except (sqlite3.Error, ValueError) as error:
+        raise SetupError(f"{ledger.path}: damaged; move it away or restore a copy: {error}") from error
+    for damage in damaged:
+        said = "its rows can be read all the same" if damage.mended else "its rows are lost: restore a copy"
+        console.print(f"group {damage.group} is damaged: {said}")
+    console.print(f"{ledger.path.name}: {len(damaged) or 'no'} damaged group{'' if len(damaged) == 1 else 's'}")
+    return int(bool(damaged))

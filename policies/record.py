@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from logging import getLogger
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from policies.repair import repaired
 from policies.rows import KINDS, decode, readable
 from policies.schema import reader
+
+logger = getLogger("lyceum")
 
 AGAIN = 100_000
 """A row that is written again within so many others is shown once."""
 EARLY, LATE = 60.0, 3600.0
 """Seconds around the birth of a request in which its story is looked for: clocks differ, answers take time."""
+
+
+class Damage(NamedTuple):
+    """A group of rows that is not as it was written. `mended`: its rows can be read all the same."""
+
+    group: int
+    mended: bool
 
 
 class Record:
@@ -62,11 +74,11 @@ class Record:
                 if since <= row["time"] < until:
                     yield row
 
-    def damaged(self) -> list[int]:
-        """The numbers of the groups whose checksum is wrong. Reads the whole file."""
+    def damaged(self) -> list[Damage]:
+        """The groups whose checksum is wrong, or the sum that stands beside them. Reads the whole file."""
         with closing(reader(self.path)) as connection:
-            rows = connection.execute("SELECT row, lines, checksum FROM groups ORDER BY row")
-            return [row["row"] for row in rows if zlib.crc32(row["lines"]) != row["checksum"]]
+            rows = connection.execute("SELECT row, lines, checksum, cost FROM groups ORDER BY row")
+            return [damage for row in rows if (damage := _damage(row)) is not None]
 
     def _lines(
         self, since: float, until: float, holding: str = "", also: str = "", *values: Any
@@ -74,10 +86,27 @@ class Record:
         """The lines of the sound groups that may have rows of a time and hold a text."""
         where = f"last >= ? AND first < ? AND instr(lines, CAST(? AS BLOB)) > 0 {also}"
         with closing(reader(self.path)) as connection:
-            query = f"SELECT lines, checksum FROM groups WHERE {where} ORDER BY row"  # noqa: S608 - our own names
+            query = f"SELECT row, lines, checksum FROM groups WHERE {where} ORDER BY row"  # noqa: S608 - our own names
             for row in connection.execute(query, (since, until, holding, *values)):
-                if zlib.crc32(row["lines"]) == row["checksum"]:
-                    yield from decode(row["lines"])
+                yield from decode(_sound(row))
+
+
+def _sound(row: sqlite3.Row) -> bytes:
+    """The lines of a group as they were written; none if that cannot be told. Damage is said in the log."""
+    lines: bytes = row["lines"]
+    if zlib.crc32(lines) == row["checksum"]:
+        return lines
+    mended = repaired(lines, row["checksum"])
+    logger.warning("group %d of the ledger is damaged, %s", row["row"], "a bit was mended" if mended else "and lost")
+    return mended or b"[]"
+
+
+def _damage(row: sqlite3.Row) -> Damage | None:
+    lines = row["lines"]
+    if zlib.crc32(lines) != row["checksum"]:
+        return Damage(row["row"], repaired(lines, row["checksum"]) is not None)
+    cost = sum(readable(line).get("cost") or 0 for line in decode(lines))
+    return None if cost == row["cost"] else Damage(row["row"], True)
 
 
 def born_of(decision: str) -> float | None:

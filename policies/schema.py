@@ -16,6 +16,8 @@ Migration = Callable[[sqlite3.Connection], None]
 APPLICATION = 0x4C594345
 """Marks the file as ours (`LYCE`)."""
 
+PRIMARY = 0xFF
+"""The part of SQLite's error code that tells no details."""
 BUSY_SECONDS = 5.0
 """How long to wait for another process that writes."""
 TURN_SECONDS = 0.002
@@ -36,6 +38,11 @@ def connect(path: Path, migrations: Sequence[Migration], durability: str = "full
     except (sqlite3.Error, OSError) as error:
         raise SetupError(f"{path}: {_mend(error)}") from error
     return connection
+
+
+def momentary(error: sqlite3.OperationalError) -> bool:
+    """Whether another process just writes, opens, recovers or closes the file."""
+    return error.sqlite_errorcode & PRIMARY in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL)
 
 
 def reader(path: Path) -> sqlite3.Connection:
@@ -66,7 +73,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+            if not momentary(error) or time.monotonic() > until:
                 raise
             time.sleep(TURN_SECONDS)
         else:

@@ -11,12 +11,15 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from logging import getLogger
 from pathlib import Path
 from typing import Any, Generic
 
 from experts.base import SetupError
 from policies.batches import Batches, Item, StoreUnavailable, refused
-from policies.schema import BUSY_SECONDS, Migration, connect
+from policies.schema import BUSY_SECONDS, Migration, connect, momentary
+
+logger = getLogger("lyceum")
 
 Work = Callable[[sqlite3.Connection, Sequence[Item]], Sequence[Any]]
 """Does the items inside the transaction; their results, in order."""
@@ -106,6 +109,7 @@ class Writer(Generic[Item]):
         code = getattr(cause, "sqlite_errorname", "SQLITE_ERROR")
         said = str(cause) if isinstance(cause, sqlite3.Error) else "it is not ours any more"
         self._failed = f"{self._path.name} cannot be written ({code}: {said})"
+        logger.error("%s", self._failed)
         self._retry_at = float("inf") if code in LASTING else time.monotonic() + RETRY_SECONDS
         if self._connection is not None:
             with suppress(sqlite3.Error):
@@ -120,7 +124,7 @@ def _begin(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+            if not momentary(error) or time.monotonic() > until:
                 raise
             time.sleep(TURN_SECONDS)
         else:

@@ -157,3 +157,18 @@ async def test_a_replay_knows_what_had_happened_before(written, tmp_path):
     assert story is not None
     steps = whatif.replayed(story, whatif.policy_of(tmp_path / "same.toml"))
     assert [step.would for step in steps] == [("first",), ("second",)]
+
+
+async def test_check_finds_damage_in_the_ledger_and_says_what_it_costs_row_47(written, tmp_path, capsys):
+    code, out, _ = said(capsys, "check", "--ledger", "--config", "lyceum.toml")
+    assert (code, "no damaged groups" in out) == (0, True)
+    path = next(tmp_path.rglob("ledger.sqlite"))
+    whole = path.read_bytes()
+    place = whole.index(written[0].encode())
+    for wrong, words in {bytes([whole[place] ^ 4]): "can be read all the same", b"straw": "are lost"}.items():
+        path.write_bytes(whole[:place] + wrong + whole[place + len(wrong) :])
+        code, out, _ = said(capsys, "check", "--ledger", "--config", "lyceum.toml")
+        assert (code, words in out, "1 damaged group" in out) == (1, True, True)
+    path.write_bytes(b"noise" * 1000)
+    code, _, err = said(capsys, "check", "--ledger", "--config", "lyceum.toml")
+    assert (code, "damaged; move it away or restore a copy" in err) == (2, True)

@@ -4,15 +4,13 @@ import asyncio
 import os
 import resource
 import sqlite3
-import subprocess
-import sys
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import pytest
 
 import policies.writer
+from bench.ledger import Zygote
 from experts.base import Answer, Failure, Request, SetupError, Timing
 from experts.card import Usage
 from policies.base import Accept, Ask, Decision, Refuse, State
@@ -136,7 +134,7 @@ async def test_a_waiter_that_leaves_takes_neither_its_row_nor_those_of_others_wi
         assert len(list(ledger.rows("outcomes"))) == 2
 
 
-async def test_a_flipped_bit_is_found_row_47(path):
+async def test_a_flipped_bit_is_mended_and_what_is_worse_is_found_row_47(path):
     async with opened(path) as ledger:
         for number in range(3):
             await ledger.write(OutcomeRow.of(f"d{number}", 0, ANSWER, 1.0))
@@ -146,8 +144,21 @@ async def test_a_flipped_bit_is_found_row_47(path):
     place = content.index(b"needle")
     path.write_bytes(content[:place] + b"N" + content[place + 1 :])
     async with opened(path) as ledger:
-        assert ledger.damaged() == [4]
-        assert (len(list(ledger.rows("outcomes"))), ledger.explain("needle")) == (3, None)
+        assert ledger.damaged() == [(4, True)]
+        assert [row["id"] for row in ledger.rows("decisions")] == ["needle"]
+    path.write_bytes(content[:place] + b"straw!" + content[place + 6 :])
+    async with opened(path) as ledger:
+        assert ledger.damaged() == [(4, False)]
+        assert (len(list(ledger.rows("outcomes"))), list(ledger.rows("decisions"))) == (3, [])
+
+
+async def test_a_wrong_sum_beside_a_group_is_found_row_47(path):
+    async with opened(path) as ledger:
+        await ledger.write(OutcomeRow.of("d1", 0, ANSWER, 1.0))
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("UPDATE groups SET cost = cost + 1")
+            connection.commit()
+        assert ledger.damaged() == [(1, True)]
 
 
 def lines(error) -> list[str]:
@@ -245,37 +256,6 @@ async def test_a_ledger_that_turned_to_noise_stays_unavailable_row_47(path, monk
         for _ in range(2):
             with pytest.raises(LedgerUnavailable, match="SQLITE_NOTADB"):
                 await ledger.write(OutcomeRow.of("after", 0, ANSWER, 1.0))
-
-
-class Zygote:
-    """A process whose forks write rows and acknowledge them by a pipe, until they are killed."""
-
-    def __init__(self, path: Path, durability: str) -> None:
-        script = Path(__file__).with_name("ledger_child.py")
-        self.process: Any = subprocess.Popen(
-            [sys.executable, script, path, durability],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        assert self.process.wait(10) == 0
-        self.process.stdout.close()
-
-    def life(self, acknowledgements):
-        """Runs one fork and has it killed after so many rows; the names it acknowledged."""
-        self.process.stdin.write(f"{acknowledgements}\n")
-        names = []
-        while (line := self.process.stdout.readline().strip()) != "dead":
-            assert line, "the process ended"
-            names.append(line)
-        return names
 
 
 @pytest.mark.parametrize("durability", ["normal", "full"])

@@ -51,3 +51,20 @@ def test_a_file_that_another_process_holds_is_waited_for_but_not_for_ever(tmp_pa
             with pytest.raises(SetupError, match="locked"):
                 schema.connect(path, MIGRATIONS)
         ends.join()
+
+
+@pytest.mark.parametrize(
+    ("code", "passes"),
+    [
+        (sqlite3.SQLITE_BUSY, True),
+        (sqlite3.SQLITE_BUSY_RECOVERY, True),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, True),
+        (sqlite3.SQLITE_PROTOCOL, True),
+        (sqlite3.SQLITE_FULL, False),
+        (sqlite3.SQLITE_IOERR_FSYNC, False),
+    ],
+)
+def test_another_process_that_opens_or_closes_the_file_is_waited_for(code, passes):
+    error = sqlite3.OperationalError()
+    error.sqlite_errorcode = code
+    assert schema.momentary(error) is passes

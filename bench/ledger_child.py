@@ -1,9 +1,16 @@
-"""A process for test_ledger: each line on stdin forks a writer, which is killed once it acknowledged so many rows."""
+"""Processes for tests of the ledger: each line on standard input forks a writer, killed after so many rows.
+
+`python -m bench.ledger_child FILE DURABILITY` says the name of every acknowledged row, `open SECONDS` when a writer's
+first row is durable, and `dead` when it has been killed.
+"""
+
+from __future__ import annotations
 
 import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import cast
 
@@ -11,8 +18,12 @@ from experts.base import Answer
 from policies.ledger import Durability, Ledger
 from policies.rows import OutcomeRow
 
+WORKERS = 8
+
 
 async def write(path: Path, durability: Durability, pipe: int) -> None:
+    """Rows without an end, each acknowledged once it is durable."""
+    began = time.monotonic()
     ledger = Ledger.open(path, durability)
 
     async def one(worker: int) -> None:
@@ -21,7 +32,9 @@ async def write(path: Path, durability: Durability, pipe: int) -> None:
             await ledger.write(OutcomeRow.of(name, 0, Answer("small", {}, cost=1), 1.0))
             os.write(pipe, f"{name}\n".encode())
 
-    await asyncio.gather(*(one(worker) for worker in range(8)))
+    await ledger.write(OutcomeRow.of(f"{os.getpid()}-first", 0, Answer("small", {}, cost=1), 1.0))
+    os.write(pipe, f"open {time.monotonic() - began:.6f}\n".encode())
+    await asyncio.gather(*map(one, range(WORKERS)))
 
 
 def life(path: Path, durability: Durability, acknowledgements: int) -> None:
