@@ -47,7 +47,7 @@ class Nearest:
     def predict(self, inputs: Inputs) -> tuple[Matrix, Matrix]:
         import numpy as np
 
-        cosine, place = self._index.search(np.ascontiguousarray(inputs.vectors), self.k)
+        cosine, place = self.near(inputs.vectors)
         weight = np.exp((cosine - cosine[:, :1]) / self.temperature)
         near = self.score[place]
         known = self._known[place]
@@ -59,6 +59,13 @@ class Nearest:
         quality = (count * average + self.shrinkage * self.mean) / (count + self.shrinkage)
         variance = np.maximum(quality * (1.0 - quality), 0.01)
         return quality, np.sqrt(variance / (count + self.shrinkage))
+
+    def near(self, vectors: Matrix) -> tuple[Matrix, NDArray[np.int64]]:
+        """Cosine and place of the k nearest recorded prompts, nearest first, shape (N, k)."""
+        import numpy as np
+
+        cosine, place = self._index.search(np.ascontiguousarray(vectors), self.k)
+        return cosine, place
 
     @cached_property
     def _known(self) -> NDArray[np.bool_]:

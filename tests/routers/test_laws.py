@@ -18,7 +18,7 @@ from tests.routers.conftest import DIMENSIONS, table
 
 HEADS = (
     *("routers.simple:Constant", "routers.knn:Nearest", "routers.domain:Domains", "routers.clusters:Clusters"),
-    *("routers.linear:Linear", "routers.mf:Factors", "routers.blend:Blend"),
+    *("routers.linear:Linear", "routers.mf:Factors", "routers.memory:Memory", "routers.blend:Blend"),
 )
 OUTCOMES, VECTORS = table()
 LEARNED: dict[str, Learned] = {head: train(OUTCOMES, VECTORS, head, encoder="toy") for head in HEADS}
