@@ -6,6 +6,8 @@ any length costs one copy. Each key is written once, so that no server can read 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -17,24 +19,59 @@ from experts.base import Body, Request
 
 PARTS = msgspec.json.Decoder(dict[str, Raw])
 OURS = frozenset({"model", "stream_options"})
+FIRST = re.compile(rb'\s*\{\s*"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+TAIL = 4096
+"""Bytes at the end of a body in which `model` is looked for, where it does not come first."""
+GONE = object()
 
 
 def written(request: Request, model: str, counted: bool = False) -> bytes:
     """The request as the server is to get it: with its name of the model, and usage asked for when it streams, with
     every event if `counted`."""
-    ours: dict[str, Any] = {"model": model}
-    options = request.options
-    if request.stream:
-        asked = options.get("stream_options")
-        ours["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}
-        if counted:
-            ours["stream_options"]["continuous_usage_stats"] = True
-    elif "stream_options" in options:
-        ours["stream_options"] = options["stream_options"]
-    body = request.body
+    options, body = request.options, request.body
+    ours = _asked(options, counted) if "stream" in options or "stream_options" in options else {}
     if body is None or body.messages is not request.messages:
-        return orjson.dumps({**options, "messages": request.messages, **ours})
-    return _copied(body, request, ours)
+        return orjson.dumps({**options, "messages": request.messages, **ours, "model": model})
+    wanted = {**options, **ours} if ours else options
+    return _spliced(body, wanted, model) or _copied(body, request, {"model": model, **ours})
+
+
+def _asked(options: Mapping[str, Any], counted: bool) -> dict[str, Any]:
+    """What is asked about the usage; what the client has asked already is left alone."""
+    asked = options.get("stream_options")
+    if not options.get("stream"):
+        return {"stream_options": asked} if "stream_options" in options else {}
+    needed = {"include_usage": True, "continuous_usage_stats": True} if counted else {"include_usage": True}
+    if not isinstance(asked, dict):
+        return {"stream_options": needed}
+    missing = any(asked.get(name) is not True for name in needed)
+    return {"stream_options": {**asked, **needed} if missing else asked}
+
+
+def _spliced(body: Body, wanted: Mapping[str, Any], model: str) -> bytes | None:
+    """The body with another model and what is new at its end; `None` if more has changed, or `model` is not found."""
+    data, came = body.data, body.options
+    new: list[bytes] = []
+    if wanted is not came:
+        if any(wanted.get(name, GONE) is not value for name, value in came.items()):
+            return None
+        new = [_key(name) + orjson.dumps(value) for name, value in wanted.items() if name not in came]
+    found = FIRST.match(data) or _late(data)
+    if found is None or data[-1:] != b"}":
+        return None
+    begin, end = found.span(1)
+    return b"".join([data[:begin], _name(model), memoryview(data)[end:-1], *new, b"}"])
+
+
+def _late(data: bytes) -> re.Match[bytes] | None:
+    """`model` near the end. What follows makes an object only if the key is the outermost object's own."""
+    place = data.rfind(b'"model"', max(0, len(data) - TAIL))
+    found = MODEL.match(data, place) if place >= 0 else None
+    try:
+        return found and orjson.loads(b"{" + data[place:]) and found
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _copied(body: Body, request: Request, ours: dict[str, Any]) -> bytes:
@@ -53,3 +90,8 @@ def _copied(body: Body, request: Request, ours: dict[str, Any]) -> bytes:
 @lru_cache(maxsize=512)
 def _key(name: str) -> bytes:
     return b"," + orjson.dumps(name) + b":"
+
+
+@lru_cache(maxsize=512)
+def _name(model: str) -> bytes:
+    return orjson.dumps(model)

@@ -36,8 +36,8 @@ RULES = re.compile(r"\n#+ \*SEARCH/REPLACE block\* Rules:|\n#+ \*File listing\* 
 
 def bare(text: str) -> str:
     """The human's words; empty if there are none."""
-    if "<" not in text and not text.startswith(("#", "[", "C")) and "\n#" not in text:
-        return text
+    if "<" not in text and not text.startswith(("#", "[", "C")) and ("#" not in text or "\n#" not in text):
+        return text  # one letter is looked for many times quicker than two
     return _bare(text)
 
 

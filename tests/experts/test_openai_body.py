@@ -62,6 +62,28 @@ def test_a_long_prompt_is_one_copy(size):
     assert served(body)["messages"][0]["content"] == "é" * size
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"messages":[{"role":"user","content":"a"}],"metadata":{"model":"x"},"mod\\u0065l":"auto"}',
+        b'{"mod\\u0065l":"auto","messages":[{"role":"user","content":"a","model":"x"}]}',
+        b'{"messages":[{"role":"user","content":"a"}],"model":"auto","user":"model"}',
+        b'{"messages":[{"role":"user","content":"\\"model\\":\\"x\\""}],"model":"auto","x":{"model":"y"}}',
+    ],
+)
+def test_only_the_models_own_name_is_another_wherever_else_one_stands(body):
+    expected = {**json.loads(body), "model": "theirs"}
+    assert served(body) == expected
+
+
+def test_the_usage_is_asked_for_once_however_the_client_asked():
+    for asked in (b"null", b"{}", b'{"include_usage":false}', b'{"include_usage":true}', b'{"include_usage":1,"x":2}'):
+        body = b'{"model":"auto","messages":[{"role":"user","content":"a"}],"stream":true,"stream_options":%b}' % asked
+        sent = served(body)["stream_options"]
+        assert sent == {**(json.loads(asked) or {}), "include_usage": True}
+        assert sent["include_usage"] is True
+
+
 def test_what_was_changed_since_is_written_and_what_was_taken_away_is_not():
     request = parse(b'{"model":"auto","messages":[{"role":"user","content":"a"}],"n":1,"user":"u","x":1.50}', "id")
     changed = replace(request, options={"n": 1, "max_tokens": 7, "x": request.options["x"]})

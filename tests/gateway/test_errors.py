@@ -52,6 +52,7 @@ async def test_an_error_that_cost_nothing_names_no_cost(tmp_path):
         (b'{"model": "auto", "model": "first", "messages": []}', "duplicate_key", "model"),
         (b'{"model": "auto", "messages": [{"role": "user", "role": "system"}]}', "duplicate_key", "role"),
         (b'{"model": "auto", "tools": [{"a": {"b": 1, "b": 2}}], "messages": []}', "duplicate_key", "b"),
+        (b'{"x":1,"x":2,"model":"auto","messages":[{"role":"user","content":"\\u0022\\u0022"}]}', "duplicate_key", "x"),
         (b'{"model": "auto", "\\u0000": 1, "\\u0000": 2, "messages": []}', "duplicate_key", None),
         (b'{"a": ' + b"[" * DEPTH + b"]" * DEPTH + b"}", "invalid_value", None),
         (b'{"a": ' + b'{"b":' * 400 + b"1" + b"}" * 400 + b"}", "invalid_value", None),
