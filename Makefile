@@ -14,7 +14,7 @@ venv: .venv/dev.done ## the environment for work on Lyceum
 lint: .venv/dev.done ; $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/hadolint Dockerfile ## style
 types: .venv/dev.done ; $(BIN)/mypy ## mypy --strict
 imports: .venv/dev.done ; $(BIN)/lint-imports --no-cache ## who may import whom
-unit: .venv/dev.done $(CLIENTS) .venv-schemathesis/done ; $(BIN)/pytest --cov ## the tests
+unit: .venv/dev.done $(CLIENTS) .venv-schemathesis/done ; $(BIN)/pytest --cov -n 2 --dist loadfile ## the tests, two files at a time
 fuzz: .venv/dev.done ; $(BIN)/python -m tests.gateway.fuzz --count 10000000 ## ten million inputs from odd clients; a seed brings them again
 clients: .venv/dev.done $(CLIENTS) .venv-aider/done tests/clients/agents/node_modules/.done ; $(BIN)/pytest tests/clients/agents/turns.py tests/clients ## Codex, opencode and aider for one real turn each, and every other client
 report: .venv/default.done ; $(BIN)/lyceum report ## cost against quality, as one page

@@ -19,8 +19,18 @@ KNOWN_HOOKS = {
 """Lines that run at every start of Python and that we have read: coverage's own, and the setuptools of Python 3.11."""
 
 KNOWN_PLUGINS = frozenset(
-    {"anyio", "hypothesis", "langsmith", "platformdirs", "pytest-asyncio", "pytest-cov", "pytest-timeout", "sybil"}
-    | {"schemathesis"}
+    {
+        "anyio",
+        "hypothesis",
+        "langsmith",
+        "platformdirs",
+        "pytest-asyncio",
+        "pytest-cov",
+        "pytest-timeout",
+        "pytest-xdist",
+        "schemathesis",
+        "sybil",
+    }
 )
 """Distributions that may load themselves into pytest. langsmith and schemathesis are only in environments where our
 tests do not run."""
