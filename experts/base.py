@@ -35,6 +35,8 @@ class Body(Struct, frozen=True):
     data: bytes
     messages: tuple[Message, ...]
     options: Mapping[str, Any]
+    size: int = 0
+    """Bytes of `data` once no letter is escaped: a bound of what a model is to read of it."""
 
 
 class Request(Struct, frozen=True):
@@ -57,6 +59,8 @@ class Request(Struct, frozen=True):
     """The field of `native` that chat's form cannot say: only an expert of the dialect can take the request."""
     body: Body | None = None
     """What the client sent, if that was in chat's form."""
+    hops: int = 0
+    """How many gateways have passed it on before us."""
     spare: str = ""
     """What of `untold` is a mere offer among others: where no expert of the dialect is, it may be left out and said."""
 

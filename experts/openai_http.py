@@ -29,6 +29,8 @@ from experts.responses_answer import ResponsesReading
 
 JSON, EVENTS = b"application/json", b"text/event-stream"
 ERROR_BYTES = 1024 * 1024
+HOPS = "x-lyceum-hops"
+"""Tells a gateway behind us how many have passed a request on: a circle of gateways ends."""
 READINGS: Mapping[str, type[native.Reading]] = {
     "responses": ResponsesReading,
     "messages": MessagesReading,
@@ -117,9 +119,9 @@ class OpenAIHTTP:
     async def stop(self) -> None:
         await self._client.aclose()
 
-    def _make_head(self, spoken: str = CHAT_DIALECT) -> bytes:
+    def _make_head(self, spoken: str = CHAT_DIALECT, hops: int = 0) -> bytes:
         path = self._path.removesuffix(CHAT) + native.PATHS[spoken]
-        return self._client.head("POST", path, native.headers(spoken, self._headers()))
+        return self._client.head("POST", path, {**native.headers(spoken, self._headers()), HOPS: str(hops + 1)})
 
     def _headers(self) -> dict[str, str]:
         """Raises SetupError if the key is not set."""
@@ -155,7 +157,7 @@ class OpenAIHTTP:
     def _ask(self, request: Request, spoken: str) -> Response:
         chat = spoken == CHAT_DIALECT
         body = written(request, self.served, self.counts) if chat else orjson.dumps(native.body(request, self.served))
-        return Response(self._client, self._ready_head(spoken), body, self._until(request))
+        return Response(self._client, self._ready_head(spoken, request.hops), body, self._until(request))
 
     def _until(self, request: Request) -> Deadlines:
         return self._deadlines if request.deadline is None else self.limits.deadlines(request.deadline)
@@ -165,7 +167,7 @@ class OpenAIHTTP:
         and `piece`. Raises ExpertError."""
         body = written(request, self.served, self.counts)
         try:
-            return self._client.send(self._ready_head(), body, self._until(request), sink)
+            return self._client.send(self._ready_head(hops=request.hops), body, self._until(request), sink)
         except HTTPError as error:
             raise of_transport(error) from error
 
@@ -174,7 +176,7 @@ class OpenAIHTTP:
         Raises ExpertError."""
         try:
             spoken = "messages" if path.startswith(native.PATHS["messages"]) else CHAT_DIALECT
-            headers = {**native.headers(spoken, self._headers()), "content-type": kind}
+            headers = {**native.headers(spoken, self._headers()), "content-type": kind, HOPS: str(request.hops + 1)}
         except SetupError as error:
             raise Unavailable("our key for the expert is not set") from error
         until = self._until(request)
@@ -193,14 +195,14 @@ class OpenAIHTTP:
         """Whether the server is asked for the usage with every event."""
         return self.when_left == "count"
 
-    def _ready_head(self, spoken: str = CHAT_DIALECT) -> bytes:
-        if self._head and spoken == CHAT_DIALECT:
+    def _ready_head(self, spoken: str = CHAT_DIALECT, hops: int = 0) -> bytes:
+        if self._head and spoken == CHAT_DIALECT and not hops:
             return self._head
         try:
-            head = self._make_head(spoken)
+            head = self._make_head(spoken, hops)
         except SetupError as error:
             raise Unavailable("our key for the expert is not set") from error
-        if spoken == CHAT_DIALECT:
+        if spoken == CHAT_DIALECT and not hops:
             self._head = head
         return head
 

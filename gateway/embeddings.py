@@ -23,6 +23,7 @@ from experts.catalog import CHARACTERS_PER_TOKEN
 from experts.endpoint import Endpoint
 from gateway import passing
 from gateway.errors import APIError
+from gateway.hops import passed_on
 from gateway.http import Handler, HTTPCall, Reply
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def handlers(door: Door) -> dict[tuple[str, str], Handler]:
         school = schools.get(PATH) or schools.setdefault(PATH, school_of(door.school))
         if "model" not in fields:
             raise APIError("missing_required_parameter", "model must be a non-empty string.", "model")
-        request = passing.request_of(passed, fields, call.id)
+        request = passed_on(passing.request_of(passed, fields, call.id), call.headers)
         life = passing.life_of(door, school, request, PATH, key)
         if ENCODER in life.catalog:
             named = ENCODER if door.names_expert else request.model

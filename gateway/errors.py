@@ -45,6 +45,7 @@ ERRORS: dict[str, Row] = {
     "request_too_large": Row(413, IRE, "The body is larger than this server takes."),
     "uri_too_long": Row(414, IRE, "The address is too long."),
     "unsupported_media_type": Row(415, IRE, "Send JSON, not compressed."),
+    "delegation_depth_exceeded": Row(400, IRE, "Too many gateways have passed this request on: they ask in a circle."),
     "no_eligible_expert": Row(400, IRE, "No expert can take this request (context, tools or modalities)."),
     "unsupported_feature": Row(400, IRE, "No expert can do what a field of this request asks for."),
     "previous_response_not_found": Row(400, IRE, "The previous response is not kept here, or not for this key."),

@@ -17,6 +17,7 @@ from gateway import multipart
 from gateway.body import parsed
 from gateway.chat import money
 from gateway.errors import APIError
+from gateway.hops import passed_on
 from gateway.http import Handler, HTTPCall, Reply
 from gateway.life import Life
 from gateway.run import Result, run
@@ -75,7 +76,7 @@ def _handler(door: Door, schools: dict[str, School], method: str, route: str) ->
         passed, fields = read(call, kind)
         path = call.path.removeprefix("/v1")
         school = schools.get(route) or schools.setdefault(route, side(door.school, path, Endpoint))
-        request = request_of(passed, fields, call.id)
+        request = passed_on(request_of(passed, fields, call.id), call.headers)
         await answer(life_of(door, school, request, path, key), reply)
 
     shown = route + "{id}" if route.endswith("/") else route

@@ -1,0 +1,143 @@
+"""A gateway whose budgets lie in a real PostgreSQL server that suffers all that a server can suffer (row 48)."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx2
+import pytest
+
+from bench.postgres_server import PostgresServer
+from tests.gateway.processes import Gateway, running, until
+
+CONFIG = """
+[experts.paid]
+use = "experts.openai_http:OpenAIHTTP"
+url = "http://127.0.0.1:{port}/v1"
+model = "ok"
+price = {{ prompt = 1.0, completion = 2.0 }}
+[accounts]
+store_env = "LYCEUM_TEST_STORE"
+answer_tokens = 60
+[budgets.all]
+usd = {usd}
+period = "total"
+"""
+CALLS = 8
+BUDGET = 0.01
+REFUSED = "budget_store_unavailable"
+
+
+@pytest.fixture(scope="module")
+def wall() -> Iterator[int]:
+    command = [sys.executable, "-m", "bench.wall", "1.0"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+        process.terminate()
+
+
+@contextmanager
+def stopped(server: PostgresServer, how: signal.Signals = signal.SIGINT) -> Iterator[None]:
+    server.stop(how)
+    yield
+    server.start()
+
+
+@contextmanager
+def crashed(server: PostgresServer) -> Iterator[None]:
+    with stopped(server, signal.SIGQUIT):
+        yield
+
+
+@contextmanager
+def frozen(server: PostgresServer) -> Iterator[None]:
+    server.freeze(True)
+    yield
+    server.freeze(False)
+
+
+@contextmanager
+def held(server: PostgresServer, *statements: str, connections: int = 1) -> Iterator[None]:
+    """Others keep connections, and what they have locked."""
+    loop = asyncio.new_event_loop()
+    others = [loop.run_until_complete(asyncpg.connect(server.url)) for _ in range(connections)]
+    for statement in statements:
+        loop.run_until_complete(others[0].fetch(statement))
+    for _ in range(40 if connections > 1 else 0):  # whatever the server lets go is taken, too
+        try:
+            others.append(loop.run_until_complete(asyncpg.connect(server.url)))
+        except asyncpg.PostgresError:
+            break
+    yield
+    for other in others:
+        loop.run_until_complete(other.close(timeout=5))
+    loop.close()
+
+
+@contextmanager
+def crowded(server: PostgresServer) -> Iterator[None]:
+    """All connections are somebody else's."""
+    ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lyceum'"
+    with held(server, ours, connections=2):
+        yield
+
+
+@contextmanager
+def locked(server: PostgresServer) -> Iterator[None]:
+    """Somebody keeps every account locked."""
+    with held(server, "BEGIN", "SELECT * FROM accounts FOR UPDATE", "SELECT * FROM reservations FOR UPDATE"):
+        yield
+
+
+FAULTS: dict[str, Callable[[PostgresServer], object]] = {
+    "stopped": stopped,
+    "crashed": crashed,
+    "frozen": frozen,
+    "out of connections": crowded,
+    "locked": locked,
+}
+
+
+def asked(gateway: Gateway, client: httpx2.Client) -> str:
+    """`answered`, or the error's code; a wait without an end is an error of the client."""
+    response = gateway.ask(client, "paid", "what is left")
+    return "answered" if response.status_code == 200 else str(response.json()["error"]["code"])
+
+
+def together(gateway: Gateway, client: httpx2.Client) -> Counter[str]:
+    """Several at once."""
+    with ThreadPoolExecutor(CALLS) as threads:
+        return Counter(threads.map(lambda _: asked(gateway, client), range(CALLS)))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_store_that_fails_is_told_and_nothing_is_overspent_row_48(tmp_path, monkeypatch, wall, fault):
+    httpx2.post(f"http://127.0.0.1:{wall}/reset", content=b"{}")
+    with PostgresServer(max_connections="12", superuser_reserved_connections="0") as server:
+        monkeypatch.setenv("LYCEUM_TEST_STORE", server.url)
+        with running(tmp_path, CONFIG.format(port=wall, usd=BUDGET), workers=0) as gateway, gateway.client() as client:
+            before = asked(gateway, client)
+            with FAULTS[fault](server):  # type: ignore[attr-defined] # each is a context manager
+                codes = together(gateway, client)
+            until(lambda: asked(gateway, client) == "answered")
+            rest = Counter(asked(gateway, client) for _ in range(90))
+            log = gateway.log.read_text()
+        bill = httpx2.get(f"http://127.0.0.1:{wall}/bill").json()
+
+    assert before == "answered"
+    assert codes.keys() <= {"answered", REFUSED}, "a slice in memory may still pay; all else is refused as what it is"
+    assert codes[REFUSED] > 0
+    assert rest.keys() == {"answered", "budget_exceeded"}
+    assert sum(call["cost"] for call in bill) <= BUDGET * 1e9
+    assert "Traceback" not in log
