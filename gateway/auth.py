@@ -51,6 +51,8 @@ class Keys:
         self.virtual: Virtual | None = None
         self.open = not any(key.experts or key.policies for key in self.known.values())
         """Whether every key may ask everybody."""
+        self.met: dict[str, tuple[Key, Mapping[str, str]]] = {}
+        """The scopes of known keys; the same ones each time."""
 
     def name(self, headers: Mapping[bytes, bytes]) -> str:
         """The name of the key that a call carries. Raises APIError 401 with one message for every cause."""
@@ -70,7 +72,12 @@ class Keys:
     def scopes(self, name: str) -> Mapping[str, str]:
         """What budgets and rates meet of a key that has just been named."""
         known = self.known.get(name)
-        return {"key": name} if known is None else known.scopes
+        if known is None:
+            return {"key": name}
+        kept = self.met.get(name)
+        if kept is None or kept[0] is not known:
+            kept = self.met[name] = known, known.scopes
+        return kept[1]
 
     def may(self, name: str, model: str) -> bool:
         """Whether a key may ask for a model that is no expert's name: a policy, or the dial."""

@@ -103,19 +103,20 @@ class Life(Struct, eq=False):
 
     def decide(self, policy: Policy, catalog: Catalog, outcomes: tuple[Outcome, ...]) -> Ask | Accept:
         """A decision, its row queued. Raises APIError if the key may ask nobody of the catalog."""
-        catalog = self.school.books.permit(self.key, self.request.model, catalog)
-        estimates = self.school.estimates(self.request, self.demand, catalog, outcomes)
-        allowance = self.school.books.allowance(self.key, self.request)
-        state = State(self.request, estimates, outcomes, allowance, self.school.draw(), self.sticky)
-        decision = self.school.books.steered(self.key, self.request, policy).decide(state)
-        if remark := self.school.remark(self.request):
+        school, books, request = self.school, self.school.books, self.request
+        catalog = books.permit(self.key, request.model, catalog)
+        estimates = school.estimates(request, self.demand, catalog, outcomes)
+        allowance = books.money.allowance(self.key, request)
+        state = State(request, estimates, outcomes, allowance, school.draw(), self.sticky)
+        decision = books.steered(self.key, request, policy).decide(state)
+        if school.encoder is not None and (remark := school.remark(request)):
             decision = replace(decision, why=f"{decision.why}{remark}".lstrip("; "))
-        self.recorded = self.school.books.decided(self, state, decision)
+        self.recorded = books.decided(self, state, decision)
         if isinstance(decision, Refuse):
             raise self.refused(decision.reason)
         if self.session and (isinstance(decision, Accept) or decision.last):
             chosen = decision.answer.expert if isinstance(decision, Accept) else decision.experts[0]
-            self.school.sessions.keep(self.key, self.session, chosen)
+            school.sessions.keep(self.key, self.session, chosen)
         return decision
 
     def refused(self, reason: str) -> APIError:
@@ -145,6 +146,7 @@ class Tally:
         "finish_reason",
         "first",
         "last",
+        "letters",
         "life",
         "plain",
         "promise",
@@ -160,6 +162,8 @@ class Tally:
         self.first: float | None = None
         self.chunks = 0
         self.said: list[str] = []
+        self.letters = 0
+        """Of all that was said."""
         self.plain = True
         """Whether nothing but text was said: no call of a tool, no reasoning, no refusal."""
         self.last = Chunk()
@@ -200,6 +204,7 @@ class Tally:
         for key, value in chunk.delta.items():
             if key == "content" and isinstance(value, str):
                 self.said.append(value)
+                self.letters += len(value)
             elif value and key != "role":
                 self.plain = False
         self.usage = self.usage if chunk.usage is None else chunk.usage
@@ -210,6 +215,7 @@ class Tally:
         """Remembers chunks that said nothing but as many texts."""
         self.chunks += len(texts)
         self.said += texts
+        self.letters += sum(map(len, texts))
 
     def timing(self) -> Timing:
         """Until now."""
@@ -231,7 +237,7 @@ class Tally:
         told = self.usage or Usage()
         if told.prompt_tokens is not None and told.completion_tokens is not None:
             return told
-        prompt, completion = self.life.demand.tokens, sum(map(len, self.said)) // CHARACTERS_PER_TOKEN + 1
+        prompt, completion = self.life.demand.tokens, self.letters // CHARACTERS_PER_TOKEN + 1
         return replace(
             told,
             prompt_tokens=prompt if told.prompt_tokens is None else told.prompt_tokens,

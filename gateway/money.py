@@ -39,6 +39,8 @@ GIVEN = ("max_completion_tokens", "max_tokens")
 """How clients say how long an answer may be; a request that says nothing is told the latter."""
 NATIVE = {"responses": "max_output_tokens", "messages": "max_tokens"}
 LONG = 16 * 1024
+KNOWN = 1024
+"""How many callers' scopes are remembered."""
 TEMPLATE_TOKENS = 64
 """What a chat template adds to what the client sent, at most; one for each message is in the JSON around it."""
 
@@ -62,6 +64,8 @@ class Bound(NamedTuple):
     tokens: int
     cap: int
     seconds: float | None
+    told: int | None
+    """The longest answer that the client wants, in tokens."""
 
 
 class Money:
@@ -73,15 +77,23 @@ class Money:
         self.steering = Steering(accounts) if accounts is not None and steers else None
         self.who: Callable[[str], Scopes] = lambda key: {"key": key}
         self._versions: dict[int, str] = {}
+        self._scopes: dict[tuple[str, str, str], tuple[Scopes, Scopes]] = {}
+        """Of callers seen lately: their key's scopes, and with the expert and the user; the same each time."""
 
     def scopes(self, key: str, request: Request, expert: str = "") -> Scopes:
         """Who asks whom: the user of the key, or if it is nobody's, the one that the body names."""
-        found = {"expert": expert, **self.who(key)} if expert else dict(self.who(key))
-        if "user" not in found:
-            user = request.options.get("safety_identifier") or request.options.get("user")
-            if isinstance(user, str) and user:
-                found["user"] = user
-        return found
+        mine, user = self.who(key), ""
+        if "user" not in mine:
+            told = request.options.get("safety_identifier") or request.options.get("user")
+            user = told if isinstance(told, str) else ""
+        caller = (key, user, expert)
+        known = self._scopes.get(caller)
+        if known is None or known[0] is not mine:
+            if len(self._scopes) >= KNOWN:
+                self._scopes.clear()
+            more = {kind: value for kind, value in (("expert", expert), ("user", user)) if value}
+            known = self._scopes[caller] = mine, {**more, **mine}
+        return known[1]
 
     def allowance(self, key: str, request: Request) -> int | None:
         """Nano-dollars that the hard budgets leave, as last seen; `None` is no limit. Reserving decides."""
@@ -128,7 +140,7 @@ class Promise:
     def capped(self, request: Request, now: float) -> Request:
         """The request with the caps that the reservation relies on; what the client said stays. `now`: monotonic."""
         changes: dict[str, Any] = {}
-        if given(request) is None and "passed" not in request.options:
+        if self.bound.told is None and "passed" not in request.options:
             changes["options"] = {**request.options, "max_tokens": self.bound.cap}
             key = NATIVE.get(request.dialect)
             if request.native is not None and key and request.native.get(key) is None:
@@ -167,11 +179,10 @@ class Promise:
             state = "late"
         else:
             moves = future.result()[0] or ()
-        amounts = {limit.name: limit.amount for limit in self.accounts.limits}
-        names = [each.bucket.partition(" ")[0] for each in moves]
+        amounts = self.accounts.amounts
         budgets = [
-            (each.bucket, each.start, amounts.get(name), each.before, each.after)
-            for each, name in zip(moves, names, strict=True)
+            (each.bucket, each.start, amounts.get(each.bucket.partition(" ")[0]), each.before, each.after)
+            for each in moves
         ]
         return SettlementRow(decision, step, expert, time, state, self.bound.amount, self.booked, self.price, budgets)
 
@@ -201,17 +212,17 @@ def bound(card: Card, request: Request, terms: Terms, asked: Demand | None = Non
     choices = max(int(request.options.get("n") or 1), 1)
     amount = price.most(min(prompt, context), cap * choices)
     if not price.cpu_hour:
-        return Bound(amount, asked.tokens + (told or 0) * choices, cap, None)
+        return Bound(amount, asked.tokens + (told or 0) * choices, cap, None, told)
     cpu = price.cpu(terms.call_seconds * (os.cpu_count() or 1))
-    return Bound(amount + cpu, asked.tokens + (told or 0) * choices, cap, terms.call_seconds)
+    return Bound(amount + cpu, asked.tokens + (told or 0) * choices, cap, terms.call_seconds, told)
 
 
 def sent(request: Request) -> int:
     """The bytes of what a model is to read; of a long body all, rather than to write it again for its length."""
     body, tools = request.body, request.options.get("tools")
     same = body is not None and body.messages is request.messages and body.options.get("tools") is tools
-    if body is not None and same and len(body.data) > LONG and b"\\u" not in body.data:  # a letter in six bytes
-        return len(body.data)
+    if body is not None and same and body.size > LONG:
+        return body.size
     return len(orjson.dumps((request.messages, tools), default=str))
 
 
@@ -219,7 +230,9 @@ def given(request: Request) -> int | None:
     """The longest answer that the client wants, in tokens."""
     least = None
     for key in GIVEN:
-        least = _less(least, request.options.get(key))
+        value = request.options.get(key)
+        if value is not None:
+            least = _less(least, value)
     if request.native is not None and request.dialect in NATIVE:
         least = _less(least, request.native.get(NATIVE[request.dialect]))
     return least

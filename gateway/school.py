@@ -62,7 +62,8 @@ class School:
     clock: Callable[[], float] = time.monotonic
     vectors: Recent[Any] = field(default_factory=Recent)
     known: Recent[Estimates] = field(default_factory=Recent)
-    """First estimates: a router is pure, so the same prompt, length and experts give the same ones."""
+    """First estimates: a router is pure, so the same prompt, length and experts give the same ones; of a blind router,
+    which looks at no words, every prompt of that length."""
     failures: int = FAILURES
     """How many in a row leave an expert out for a while; 0: none does."""
     health: Health = field(init=False)
@@ -127,7 +128,8 @@ class School:
         router = self.words if self.words is not None and by_words else self.router
         if outcomes:
             return router.estimate(request, catalog, outcomes)
-        key = (hash(request.prompt), demand.tokens, request.embedding is None, by_words, *catalog)
+        words = None if getattr(router, "blind", False) else hash(request.prompt)
+        key = (words, demand.tokens, request.embedding is None, by_words, *catalog)
         known = self.known.get(key)
         return known or self.known.put(key, router.estimate(request, catalog, ()))
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HEADERS = (b"session-id", b"thread-id", b"x-session-id", b"x-session-affinity")
 """Codex sends the first two, opencode the others."""
+ANY = frozenset(HEADERS)
 MOST = 4096
 """Conversations of one key; the one that was idle longest makes room."""
 OPENING = frozenset({"system", "developer", "user"})
@@ -36,10 +37,11 @@ def follow(life: Life, headers: Mapping[bytes, bytes]) -> None:
 
 def named(headers: Mapping[bytes, bytes], request: Request) -> int:
     """The hash of the name that the client gave its conversation; 0 if there is none."""
-    for header in HEADERS:
-        if header in headers:
-            return hash(headers[header])
-    told: Any = request.options.get("prompt_cache_key") or (request.native or {}).get("prompt_cache_key")
+    if not ANY.isdisjoint(headers):
+        return hash(next(headers[header] for header in HEADERS if header in headers))
+    told: Any = request.options.get("prompt_cache_key")
+    if not told and request.native is not None:
+        told = request.native.get("prompt_cache_key")
     return hash(told) if isinstance(told, str) else 0
 
 

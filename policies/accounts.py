@@ -19,7 +19,7 @@ from policies.book import Book, Hold, Key, Moves, Operation, Order, Refused
 from policies.clock import SteadyClock
 from policies.draws import Draws
 from policies.leases import Leases
-from policies.limits import Applied, Charge, Limit, Rate, Scopes
+from policies.limits import Applied, Booked, Charge, Limit, Rate, Scopes
 from policies.patience import Patience, Store
 from policies.pressure import Standing
 from policies.slices import Call
@@ -30,6 +30,7 @@ GRACE = 30.0
 SWEEP_SECONDS = 5.0
 TEND_SECONDS = 0.5
 LONGEST_PERIOD = 32 * 24 * 3600
+NONE = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ class Accounts:
     ) -> None:
         """`longest_wait`: seconds after which a call is refused, however busy the store is."""
         self.store, self.limits, self.rates = store, tuple(limits), tuple(rates)
-        self._named = {limit.name: limit for limit in self.limits}
+        self.amounts = {limit.name: limit.amount for limit in self.limits}
+        """Nano-dollars of each budget."""
+        self._steps = {limit.name: [(each, each * limit.amount) for each in limit.alarms] for limit in self.limits}
+        """The shares of each budget that raise an alarm, and what spend reaches them."""
         self._clock, self._alarm = clock or SteadyClock(), alarm
         self._applied = Applied(self.limits, self.rates)
         self._seen: dict[Key, tuple[int, int]] = {}
@@ -101,16 +105,23 @@ class Accounts:
 
     def limited(self, scopes: Scopes) -> bool:
         """Whether any budget or rate applies to a call."""
-        return bool(self._charges(scopes))
+        return bool(self._booked_on(scopes).charges)
 
     def allowance(self, scopes: Scopes) -> int | None:
         """Nano-dollars that hard budgets leave, as last seen; `None` if none applies. Reserving decides."""
-        hard = [charge for charge in self._charges(scopes) if charge.limit is not None and charge.limit.hard]
-        return min((max(limit - taken, 0) for limit, taken in self._of(hard).values()), default=None)
+        least = None
+        for charge in self._booked_on(scopes).hard:
+            left = charge.amount - self._taken(charge)
+            if least is None or left < least:
+                least = left
+        return least if least is None or least > 0 else 0
 
     def balances(self, scopes: Scopes) -> Mapping[str, tuple[int, int]]:
         """For each budget of a call, its amount and what of it is spent or held, as last seen."""
-        return self._of(self._charges(scopes))
+        charges = self._booked_on(scopes).charges
+        return {
+            charge.limit.name: (charge.amount, self._taken(charge)) for charge in charges if charge.limit is not None
+        }
 
     def standings(self, scopes: Scopes) -> Mapping[str, Standing]:
         """By account, how the budgets of a call that steer stand, as last seen."""
@@ -118,7 +129,7 @@ class Accounts:
             charge.bucket: Standing(
                 charge.limit.amount, self._seen.get(charge.account, (0, 0))[0], charge.start, charge.end
             )
-            for charge in self._charges(scopes)
+            for charge in self._booked_on(scopes).charges
             if charge.limit is not None and charge.limit.steer and charge.end is not None
         }
 
@@ -128,11 +139,12 @@ class Accounts:
         """Reserves the most that the call `name` can cost on all its accounts, or on none: at once if it can, else the
         future of a hold or a refusal; `None` if nothing limits it. `seconds` is how long the call may take; `price` the
         version of the prices. The future may have StoreUnavailable; then, and if it is cancelled, nothing is held."""
-        booked, now = self._charges(scopes), self._clock()
-        if not booked:
+        now = self._clock()
+        booked = self._applied.of(scopes, now)
+        if not booked.charges:
             return None
-        if self._late or any(charge.rate is not None for charge in booked):  # a store that fails is asked itself
-            return self._alone(Order(name, amount, booked, now, now + seconds + GRACE, tokens, price))
+        if self._late or booked.rated:  # a store that fails is asked itself
+            return self._alone(Order(name, amount, booked.charges, now, now + seconds + GRACE, tokens, price))
         granted = self._leases.grant(Call(name, amount, now, price), booked)
         if isinstance(granted, asyncio.Future):
             self._patience.watch(granted)
@@ -150,7 +162,7 @@ class Accounts:
     def end(self, hold: Hold, cost: int | None, tokens: int | None = None) -> asyncio.Future[Any] | None:
         """Queues the true cost of a call, once; an unknown cost (`None`) keeps the debit. The future has first how the
         accounts moved (`None`: it was booked before); if the store fails, it is tried again later. `None`: the call
-        had ended before."""
+        had ended before. Bookings gather for a moment."""
         if cost is not None and cost < 0:
             raise ValueError("a cost is at least 0")
         if hold.slice:
@@ -162,7 +174,9 @@ class Accounts:
 
     async def settle(self, hold: Hold, cost: int | None, tokens: int | None = None) -> bool:
         """As `end`, and waits; whether this was the first time. Raises StoreUnavailable."""
-        return await _first_time(self.end(hold, cost, tokens))
+        future = self.end(hold, cost, tokens)
+        self._draws.soon()
+        return await _first_time(future)
 
     async def abandon(self, hold: Hold) -> bool:
         """Keeps the whole debit of a call whose cost nobody will know."""
@@ -182,18 +196,13 @@ class Accounts:
         for account in await self.store.balances(int(self._clock()) - LONGEST_PERIOD):
             self._seen[account.bucket, account.start] = account.spent, account.held
 
-    def _charges(self, scopes: Scopes) -> tuple[Charge, ...]:
+    def _booked_on(self, scopes: Scopes) -> Booked:
         return self._applied.of(scopes, self._clock())
 
-    def _of(self, booked: Sequence[Charge]) -> dict[str, tuple[int, int]]:
-        return {
-            charge.limit.name: (
-                charge.limit.amount,
-                sum(self._seen.get(charge.account, (0, 0))) - self._leases.free(charge.account),
-            )
-            for charge in booked
-            if charge.limit is not None
-        }
+    def _taken(self, charge: Charge) -> int:
+        """Nano-dollars of an account that are spent or held, as last seen."""
+        spent, held = self._seen.get(charge.account, NONE)
+        return spent + held - self._leases.free(charge.account)
 
     def _submit(self, operation: Operation) -> asyncio.Future[Any]:
         """Queues it; the future has what it returned, and this process remembers what it saw on the way."""
@@ -256,10 +265,10 @@ class Accounts:
     def _watch(self, moves: Moves) -> None:
         """Raises the alarms of the shares that were crossed."""
         for move in moves:
-            limit = self._named.get(move.bucket.partition(" ")[0])
-            for share in limit.alarms if limit else ():
-                if limit and move.before < share * limit.amount <= move.after:
-                    self._alarm(Alarm(limit.name, move.bucket, share))
+            name = move.bucket.partition(" ")[0]
+            for share, amount in self._steps.get(name, ()):
+                if move.before < amount <= move.after:
+                    self._alarm(Alarm(name, move.bucket, share))
 
     async def _keep(self) -> None:
         """Tends the slices and, less often, sweeps and looks at what others have spent."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 from msgspec.structs import replace
 
 from experts.card import nano
 from policies.base import Ask, Decision, Policy, Refuse, State
+from policies.recall import Recall
+from routers.base import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Budget:
         left = self._left(state)
         if left is None:
             return self.inner.decide(state)
+        if not state.outcomes and left >= dearest(state.estimates):
+            return self._among_all(state, left)
         asked = {outcome.expert for outcome in state.outcomes}
         payable = {name: each for name, each in state.estimates.items() if name in asked or 0 <= each.cost_high <= left}
         decision = self.inner.decide(replace(state, estimates=payable, allowance=left))
@@ -39,12 +45,30 @@ class Budget:
             return Refuse("budget", "no expert that is left is within the budget")
         return decision
 
+    def _among_all(self, state: State, left: int) -> Decision:
+        """The first decision, when every expert alone can be paid."""
+        decision = self.inner.decide(replace(state, allowance=left))
+        if isinstance(decision, Ask) and len(decision.experts) > 1:
+            return _fitted(decision, state, left)
+        return decision
+
     def _left(self, state: State) -> int | None:
         """Nano-dollars that may still be spent; `None` is no limit."""
-        limits = [] if state.allowance is None else [state.allowance]
-        if self.usd_per_request is not None:
-            limits.append(nano(self.usd_per_request) - _spent(state))
-        return min(limits, default=None)
+        if self.usd_per_request is None:
+            return state.allowance
+        left = nano(self.usd_per_request)
+        if state.outcomes:
+            left -= _spent(state)
+        return left if state.allowance is None or left < state.allowance else state.allowance
+
+
+def _dearest(estimates: Mapping[str, Estimate]) -> float:
+    """The most that the dearest expert may cost, in nano-dollars; no sum is enough where an estimate is negative."""
+    costs = [each.cost_high for each in estimates.values()]
+    return max(costs, default=0) if min(costs, default=0) >= 0 else inf
+
+
+dearest = Recall(_dearest)
 
 
 def _spent(state: State) -> int:

@@ -13,8 +13,10 @@ from typing import Any
 from policies.batches import StoreUnavailable
 from policies.book import Moves, Operation
 
-DRAW_SECONDS = 0.01
-"""How long bookings gather before they go to the store together."""
+DRAW_SECONDS = 0.1
+"""How long bookings gather before they go to the store together: nobody waits for them."""
+SOON_SECONDS = 0.01
+"""How long they gather for whoever waits."""
 
 Drawn = list[tuple[Operation, "asyncio.Future[Any]"]]
 """Bookings, each with the future of its moves."""
@@ -41,6 +43,10 @@ class Draws:
             loop.call_later(DRAW_SECONDS, self.flush)
         self._drawn.append((operation, future))
         return future
+
+    def soon(self) -> None:
+        """Somebody waits for what has gathered."""
+        asyncio.get_running_loop().call_later(SOON_SECONDS, self.flush)
 
     def flush(self) -> None:
         """Hands over what has gathered."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from policies.batches import StoreUnavailable
 from policies.book import Book, Hold, Key, Operation, Order, Refused
-from policies.limits import Charge
+from policies.limits import Booked, Charge
 from policies.slices import Call, Topped, draw, give_back, top_up
 
 Waiting = tuple[Call, "asyncio.Future[Any]"]
@@ -73,9 +73,9 @@ class Leases:
         self._made = 0
         self._closed = False
 
-    def grant(self, call: Call, charges: tuple[Charge, ...]) -> Hold | asyncio.Future[Any]:
+    def grant(self, call: Call, booked: Booked) -> Hold | asyncio.Future[Any]:
         """A hold from the slice of these accounts, or the future of one or of a Refused."""
-        mine = self._slice(charges, tuple(charge.account for charge in charges))
+        mine = self._slice(booked.charges, booked.keys)
         mine.used = call.time
         if not mine.waiting and mine.free >= call.amount:
             return _take(mine, call)

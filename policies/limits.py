@@ -78,10 +78,13 @@ class Charge:
     end: int | None = None
     limit: Limit | None = None
     rate: Rate | None = None
+    account: tuple[str, int] = field(init=False, compare=False, repr=False)
+    amount: int = field(init=False, compare=False, repr=False)
+    """Nano-dollars of the budget; 0 for a rate."""
 
-    @property
-    def account(self) -> tuple[str, int]:
-        return self.bucket, self.start
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "account", (self.bucket, self.start))  # the only way into a frozen one
+        object.__setattr__(self, "amount", 0 if self.limit is None else self.limit.amount)
 
     @property
     def token_interval(self) -> int:
@@ -89,7 +92,10 @@ class Charge:
         return MINUTE // self.rate.tokens_per_minute if self.rate and self.rate.tokens_per_minute else 0
 
 
-def charges(limits: Sequence[Limit], rates: Sequence[Rate], scopes: Scopes, now: float) -> tuple[Charge, ...]:
+Charges = tuple[Charge, ...]
+
+
+def charges(limits: Sequence[Limit], rates: Sequence[Rate], scopes: Scopes, now: float) -> Charges:
     """All accounts of a call, in the order in which they are locked."""
     found = []
     for limit in limits:
@@ -103,28 +109,68 @@ def charges(limits: Sequence[Limit], rates: Sequence[Rate], scopes: Scopes, now:
     return tuple(sorted(found, key=lambda charge: charge.account))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Booked:
+    """The accounts of a caller's calls, found once for as long as the same periods last."""
+
+    charges: Charges
+    since: float
+    until: float
+    keys: tuple[tuple[str, int], ...]
+    hard: Charges
+    """The budgets that are never exceeded."""
+    rated: bool
+    """Whether there are rates among them."""
+
+    @classmethod
+    def of(cls, charges: Charges) -> Booked:
+        """What is to be known of them."""
+        ends = [charge.end for charge in charges if charge.end is not None]
+        return cls(
+            charges,
+            max((charge.start for charge in charges), default=0),
+            min(ends, default=float("inf")),
+            tuple(charge.account for charge in charges),
+            tuple(charge for charge in charges if charge.limit is not None and charge.limit.hard),
+            any(charge.rate is not None for charge in charges),
+        )
+
+
 class Applied:
     """The accounts of calls, remembered for as long as the same periods last."""
 
     def __init__(self, limits: Sequence[Limit], rates: Sequence[Rate]) -> None:
         self._limits, self._rates = limits, rates
-        self._known: dict[tuple[tuple[str, str], ...], tuple[float, float, tuple[Charge, ...]]] = {}
+        self._known: dict[tuple[tuple[str, str], ...], Booked] = {}
+        self._same: dict[int, tuple[Scopes, Booked]] = {}
+        """By the scopes themselves: whoever asks again with the same ones has not changed them."""
+        self._none = not (limits or rates)
 
-    def of(self, scopes: Scopes, now: float) -> tuple[Charge, ...]:
+    def of(self, scopes: Scopes, now: float) -> Booked:
         """All accounts of a call at a moment."""
-        if not (self._limits or self._rates):
-            return ()
+        if self._none:
+            return NOTHING
+        same = self._same.get(id(scopes))
+        if same is not None and same[1].since <= now < same[1].until:
+            return same[1]
+        found = self._found(scopes, now)
+        if len(self._same) >= KNOWN:
+            self._same.clear()
+        self._same[id(scopes)] = scopes, found  # kept, so no others can take their place in memory
+        return found
+
+    def _found(self, scopes: Scopes, now: float) -> Booked:
         who = tuple(scopes.items())
-        since, until, found = self._known.get(who, (0.0, -1.0, ()))
-        if since <= now < until:
+        found = self._known.get(who)
+        if found is not None and found.since <= now < found.until:
             return found
-        found = charges(self._limits, self._rates, scopes, now)
-        since = max((charge.start for charge in found), default=0)
-        until = min((charge.end for charge in found if charge.end is not None), default=float("inf"))
         if len(self._known) >= KNOWN:
             self._known.clear()
-        self._known[who] = since, until, found
+        found = self._known[who] = Booked.of(charges(self._limits, self._rates, scopes, now))
         return found
+
+
+NOTHING = Booked.of(())
 
 
 def bucket_of(name: str, patterns: Sequence[str], scopes: Scopes) -> str | None:

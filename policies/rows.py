@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 import msgspec
 import orjson
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from experts.base import Answer, Outcome
 from experts.card import Usage
 from policies.base import Accept, Ask, Decision, State
+from policies.recall import Recall
 from routers.base import Estimate
 
 UNKNOWN = Usage()
@@ -45,7 +46,8 @@ class DecisionRow(Struct, frozen=True, array_like=True, tag="decision"):
     allowance: int | None
     why: str
     prompt_hash: str
-    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    estimates: Mapping[str, Estimate] | Raw = field(default_factory=dict)
+    """In JSON already, or still to be written so."""
 
     @classmethod
     def of(cls, state: State, decision: Decision, step: int, **about: Any) -> DecisionRow:
@@ -68,7 +70,7 @@ class DecisionRow(Struct, frozen=True, array_like=True, tag="decision"):
             state.allowance,
             decision.why,
             hash_of(request.prompt),
-            state.estimates,
+            written(state.estimates),
         )
 
 
@@ -156,6 +158,8 @@ COLUMNS = {row.TABLE: row.__struct_fields__ for row in KINDS.values()}
 
 encode = msgspec.json.Encoder().encode
 """A row as one line of JSON: a list of its kind and its values, in the order of the fields."""
+written: Recall[Mapping[str, Estimate], Raw] = Recall(lambda estimates: Raw(encode(estimates)))
+"""Estimates as JSON, once for those that are known."""
 
 
 def decode(lines: bytes) -> list[list[Any]]:

@@ -46,6 +46,9 @@ class Constant:
 class Cards:
     """Knows nothing but the cards: what a gateway starts with that has no record yet."""
 
+    blind = True
+    """Prompts of the same length have the same estimates."""
+
     def estimate(self, request: Request, catalog: Catalog, outcomes: Sequence[Outcome] = ()) -> Estimates:
         length = characters(request)
         return {name: prior_estimate(name, card, length) for name, card in catalog.items()}

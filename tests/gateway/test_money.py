@@ -62,6 +62,7 @@ def error_of(response: Any) -> tuple[int, str, str]:
 
 async def spent(served: Any) -> dict[str, tuple[int, int]]:
     accounts = served.door.school.books.money.accounts
+    accounts._draws.flush()
     accounts._leases.tend()
     await asyncio.sleep(0.05)
     return {one.bucket: (one.spent, one.held) for one in await accounts.store.balances(0)}

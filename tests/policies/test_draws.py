@@ -33,6 +33,7 @@ class Store:
 async def test_what_gathers_is_one_operation_and_each_is_told_its_own_result():
     store = Store()
     one, two = store.add("one"), store.add("two")
+    store.draws.soon()
     await asyncio.sleep(0.05)
     ((operation, future),) = store.asked
     assert set(operation.also) == {"one", "two", "slice"}

@@ -53,13 +53,15 @@ def test_senseless_limits_are_errors(wrong, message):
 def test_accounts_are_remembered_until_a_period_ends(monkeypatch):
     monkeypatch.setattr("policies.limits.KNOWN", 2)
     applied = Applied([Limit("hour", 1.0, period=Period("hour"))], [])
-    [first] = applied.of({"key": "a"}, 10.0)
-    assert applied.of({"key": "a"}, 3599.0)[0] is first
-    assert applied.of({"key": "a"}, 3600.0)[0].start == 3600
-    assert applied.of({"key": "a"}, 10.0)[0].start == 0
+    me = {"key": "a"}
+    [first] = applied.of(me, 10.0).charges
+    assert applied.of(me, 3599.0).charges[0] is first
+    assert applied.of({"key": "a"}, 3599.0).charges[0] is first
+    assert applied.of(me, 3600.0).charges[0].start == 3600
+    assert applied.of(me, 10.0).charges[0].start == 0
     for name in "bcd":
-        assert applied.of({"key": name}, 10.0) == (first,)
-    assert Applied([], []).of({"key": "a"}, 0.0) == ()
+        assert applied.of({"key": name}, 10.0).charges == (first,)
+    assert Applied([], []).of({"key": "a"}, 0.0).charges == ()
 
 
 def test_a_total_has_no_time_to_last_for():
