@@ -91,12 +91,12 @@ def router(config: Config, encoder: Encoder | None) -> Router:
     """The router: built at once if its class needs no training, else the fitted one, fitted now if there is none."""
     if not hasattr(load(config.router.get("use", ""), "router.use"), "fit"):
         made: Router = build(config.router, "router")
-        return made
-    prepare(config)
-    fitted = load_router(router_folder(config))
+    else:
+        prepare(config)
+        made = load_router(router_folder(config))
     if encoder is not None:
-        check_encoder(fitted, encoder)
-    return fitted
+        check_encoder(made, encoder)
+    return made
 
 
 def words_of(config: Config, router: Router) -> Words | None:

@@ -25,6 +25,7 @@ LOCKS = {
     "litellm-test": ["pyproject.toml", "--extra", "litellm", "--group", "test"],
     "postgres": ["pyproject.toml", "--extra", "postgres"],
     "routellm": ["pyproject.toml", "--extra", "routellm"],
+    "routellm-test": ["pyproject.toml", "--extra", "routellm", "--group", "test"],
     "schemathesis": ["--group", "pyproject.toml:schemathesis"],
     "sentence-transformers": ["pyproject.toml", "--extra", "sentence-transformers"],
 }
@@ -33,9 +34,11 @@ LOCKS = {
 UNCONSTRAINED = frozenset({"aider"})
 """They pin what we pin, but otherwise; and run in an environment of their own, when somebody asks for it."""
 
-CPU = "sentence-transformers-cpu"
+CPU = {"sentence-transformers-cpu": "sentence-transformers", "routellm-cpu": "routellm-test"}
+"""Locks less what only a GPU needs, and the lock each is made of."""
+
 CPU_NOTE = """\
-# sentence-transformers.txt less PyTorch and its CUDA companions (several GB), for a machine without a GPU.
+# {source}.txt less PyTorch and its CUDA companions (several GB), for a machine without a GPU.
 # Install a CPU build of torch=={version} first, from wherever this machine has one, then this file with --no-deps.
 """
 CUDA = re.compile(r"(torch|triton|nvidia-[\w-]+|cuda-[\w-]+)==([\w.]+)")
@@ -46,7 +49,8 @@ def main() -> int:
     newest = (datetime.now(UTC) - COOLDOWN).date().isoformat()
     for name, sources in LOCKS.items():
         compile_lock(name, sources, newest)
-    (HERE / f"{CPU}.txt").write_text(without_cuda((HERE / "sentence-transformers.txt").read_text()))
+    for name, source in CPU.items():
+        (HERE / f"{name}.txt").write_text(without_cuda(source))
     return 0
 
 
@@ -61,12 +65,12 @@ def compile_lock(name: str, sources: list[str], newest: str) -> None:
     subprocess.run([*command, "--output-file", f"requirements/{name}.txt"], cwd=HERE.parent, check=True)
 
 
-def without_cuda(lock: str) -> str:
-    """The lock without the packages that only a GPU needs."""
-    entries = re.split(r"\n(?=\S)", lock.strip())
+def without_cuda(source: str) -> str:
+    """The lock of that name without the packages that only a GPU needs."""
+    entries = re.split(r"\n(?=\S)", (HERE / f"{source}.txt").read_text().strip())
     torch = next(match[2] for entry in entries if (match := CUDA.match(entry)) and match[1] == "torch")
     kept = [entry for entry in entries if not CUDA.match(entry)]
-    return CPU_NOTE.format(version=torch) + "\n".join(kept) + "\n"
+    return CPU_NOTE.format(source=source, version=torch) + "\n".join(kept) + "\n"
 
 
 if __name__ == "__main__":

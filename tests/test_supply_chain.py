@@ -88,7 +88,7 @@ def test_a_locked_release_had_two_weeks_to_be_found_out(path):
 
 
 def test_every_extra_has_a_lock_and_every_lock_a_purpose():
-    assert {path.stem for path in LOCKS} == {*lock.LOCKS, lock.CPU, "constraints"}
+    assert {path.stem for path in LOCKS} == {*lock.LOCKS, *lock.CPU, "constraints"}
     assert set(EXTRAS) <= set(lock.LOCKS)
     for extra, needed in EXTRAS.items():
         assert needed <= pins(REPOSITORY / "requirements" / f"{extra}.txt")

@@ -1,5 +1,6 @@
 """A small outcome table with something to learn in it, and the real encoder."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from routers.encoders import MiniLM
 from routers.outcomes import Outcomes
 
+collect_ignore = [] if importlib.util.find_spec("routellm") else ["test_routellm_real.py"]
 STATE = Path(__file__).parents[2] / "state"
 TOPICS = ("maths", "code", "chat")
 WORDS = {"maths": "add 3 and 4 =", "code": "def f(x): return x;", "chat": "tell me a story about the sea"}
