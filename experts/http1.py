@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
-from experts.http1_connection import Connection
+from experts.http1_connection import Connection, Known
 from experts.http1_exchange import (
     ClosedEarly,
     ConnectFailed,
@@ -66,6 +66,8 @@ class Client:
         self._timer: asyncio.TimerHandle | None = None
         self._looks = math.inf
         """When all exchanges are looked at next."""
+        self.known: Known | None = None
+        self.unlike = 0
         self._usual, self._least = USUAL_DEADLINES, min(USUAL_DEADLINES)
 
     @property

@@ -15,6 +15,11 @@ DEPTH = 64
 
 def parsed(body: bytes) -> dict[str, Any]:
     """The object. Raises APIError."""
+    return measured(body)[0]
+
+
+def measured(body: bytes) -> tuple[dict[str, Any], int]:
+    """The object, and its size in bytes once no letter is escaped. Raises APIError."""
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -26,7 +31,7 @@ def parsed(body: bytes) -> dict[str, Any]:
     again = orjson.dumps(fields)
     if again != body and (again.count(QUOTE) != body.count(QUOTE) or HIDDEN_QUOTE in body):
         json.loads(body, object_pairs_hook=_once)
-    return fields
+    return fields, len(again)
 
 
 QUOTE, HIDDEN_QUOTE = b'"', b"\\u0022"

@@ -10,6 +10,7 @@ import orjson
 from experts import sse
 from experts.base import Body, Chunk, Request
 from experts.card import Usage
+from gateway.body import measured
 from gateway.body import parsed as parsed  # the other dialects take it from here
 from gateway.errors import APIError
 
@@ -32,14 +33,14 @@ CHECKED = frozenset((*TYPES, *NUMBERS, *COUNTS))
 
 def parse(body: bytes, request_id: str) -> Request:
     """The request of a body. Raises APIError with the `param` at fault."""
-    fields = parsed(body)
+    fields, size = measured(body)
     messages, model = fields.pop("messages", None), fields.pop("model", None)
     _check_messages(messages)
     if not isinstance(model, str) or not model:
         raise APIError(wrong(model), "model must be a non-empty string.", "model")
     _check_options(fields)
     said = tuple(messages)
-    return Request(said, fields, model, request_id, body=Body(body, said, fields))
+    return Request(said, fields, model, request_id, body=Body(body, said, fields, size))
 
 
 def wrong(value: Any) -> str:
@@ -128,10 +129,25 @@ MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
 
 def renamed(data: bytes, model: str) -> bytes:
     """A JSON object with another `model`, every other byte as it was, where there is but one such key."""
-    named = b'"model":' + orjson.dumps(model)
-    if data.count(b'"model"') == 1:
-        return MODEL.sub(lambda _: named, data, count=1)
-    return orjson.dumps({**orjson.loads(data), "model": model})
+    theirs, ours = NAMES.get(model) or (b"", b"")
+    before, found, after = data.partition(theirs) if theirs else (data, b"", b"")
+    if found and KEY not in after and KEY not in before:
+        return b"%b%b%b" % (before, ours, after)
+    named = MODEL.search(data)
+    if named is None or data.count(KEY) != 1:
+        return orjson.dumps({**orjson.loads(data), "model": model})
+    theirs, ours = named.group(), b'"model":' + orjson.dumps(model)
+    if len(NAMES) >= MOST_NAMES:
+        NAMES.clear()
+    if len(theirs) <= LONGEST_NAME:
+        NAMES[model] = theirs, ours
+    return data.replace(theirs, ours, 1)
+
+
+KEY = b'"model"'
+NAMES: dict[str, tuple[bytes, bytes]] = {}
+"""How the answers that got this name wrote theirs the last time, and what was written instead."""
+MOST_NAMES, LONGEST_NAME = 1024, 256
 
 
 def money(nano: int) -> bytes:

@@ -13,11 +13,12 @@ from typing import Any, cast
 
 import httptools
 
+from experts.http1_head import body_under, cut
 from gateway.app import App, find, request_id
 from gateway.errors import APIError
 from gateway.handlers import Door
 from gateway.http import Handler, HTTPCall
-from gateway.known import BARRED, Known, cut
+from gateway.known import BARRED, Known
 from gateway.limits import HEAD_BYTES, HEAD_LINES, PARTING_SECONDS, PIPELINE, URL_BYTES, Sweeper
 from gateway.messages_errors import formed
 from gateway.turn import Turn
@@ -84,7 +85,7 @@ class Connection(asyncio.Protocol):
 
     def again(self, known: Known, data: bytes) -> bool:
         """Takes a whole request whose head is the last one's; whether it was one."""
-        body = known.body(data)
+        body = body_under(known.before, known.after, data)
         if body is None or len(body) > self.cap or self.door.leaving:
             return False
         headers = {**known.headers, b"content-length": b"%d" % len(body)}

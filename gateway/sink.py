@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from experts import sse
 from experts.base import BrokenOff, Chunk, ExpertError
+from experts.card import NANO
 from experts.http1_exchange import Exchange, Headers, HTTPError
 from experts.openai_answer import Progress
 from experts.openai_errors import of_status, of_transport
@@ -15,7 +16,6 @@ from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece, wh
 from gateway import chat
 from gateway.alike import Alike
 from gateway.call import says_something
-from gateway.chat import money
 from gateway.life import Tally
 from policies.groups import Group
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EVENTS = b"text/event-stream"
 JSON: Headers = [(b"content-type", b"application/json")]
+PLAIN = b"content-type: application/json\r\nx-lyceum-expert: %b\r\nx-lyceum-decision: %b\r\nx-lyceum-cost: %d.%09d\r\n"
 STREAM: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -34,23 +35,16 @@ STREAM: Headers = [
 class Call:
     """One expert being asked: a sink for its bytes."""
 
-    __slots__ = ("exchange", "headers", "hot", "parts", "progress", "size", "status", "tally")
+    __slots__ = ("exchange", "expert", "headers", "hot", "parts", "progress", "size", "status", "tally")
 
     def __init__(self, hot: Hot, expert: OpenAIHTTP) -> None:
-        self.hot = hot
+        self.hot, self.expert = hot, expert
         self.tally = Tally(hot.life, expert)
         self.progress: Progress = expert.progress()
         self.exchange: Exchange | None = None
         self.status, self.headers = 0, []  # type: int, Headers
         self.parts: list[bytes] = []
         self.size = 0
-
-    @property
-    def expert(self) -> OpenAIHTTP:
-        """Who is asked."""
-        expert = self.tally.expert
-        assert isinstance(expert, OpenAIHTTP)
-        return expert
 
     def on_head(self, status: int, headers: Headers) -> None:
         self.status, self.headers = status, headers
@@ -63,7 +57,8 @@ class Call:
             self.drop(BrokenOff("the answer is larger than its cap", cost=self.tally.answer().cost))
 
     def on_end(self) -> None:
-        body = b"".join(self.parts)
+        parts = self.parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
         if self.status != 200:
             self.failed(of_status(self.status, self.headers, body, time.time()))
             return
@@ -113,11 +108,12 @@ class Plain(Call):
 
     def send(self, chunk: Chunk, cost: int | None) -> None:
         """The answer to the client."""
-        hot, name = self.hot, self.tally.expert.name
-        model = name if hot.names_expert else hot.life.request.model
-        body = chat.whole(chunk, hot.life.request.id, model, int(time.time()))
-        headers = [*JSON, *hot.about(name), (b"x-lyceum-cost", money(hot.life.spent() + (cost or 0)))]
-        hot.turn.respond(200, headers, body)
+        hot, name, life = self.hot, self.expert.name, self.hot.life
+        request = life.request
+        model = name if hot.names_expert else request.model
+        body = chat.whole(chunk, request.id, model, int(time.time()))
+        spent = (life.spent() if life.outcomes else 0) + (cost or 0)
+        hot.turn.answer(PLAIN % (name.encode(), request.id.encode(), *divmod(spent, NANO)), body)
 
 
 class Stream(Call):
