@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from experts.base import BrokenOff, Chunk, Expert, ExpertError, Outcome, Request
+from gateway.cap import LENGTH, beyond
 from gateway.life import Life, Tally
 from policies.groups import Group
 
@@ -48,6 +49,10 @@ class Call:
             async for chunk in self.source:
                 self.tally.note(chunk)
                 yield chunk
+                if beyond(self.tally):
+                    self.tally.note(LENGTH)
+                    yield LENGTH
+                    break
             await self.finish()
         except ExpertError as error:
             await self.failed(error)

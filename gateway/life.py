@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from experts.base import Answer, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
 from experts.card import Card, Usage
 from experts.catalog import CHARACTERS_PER_TOKEN, Catalog, Demand, eligible
+from gateway.cap import room
 from gateway.chat import money
 from gateway.errors import APIError, refusal
 from gateway.money import Promise, unavailable
@@ -238,6 +239,8 @@ class Tally:
         if told.prompt_tokens is not None and told.completion_tokens is not None:
             return told
         prompt, completion = self.life.demand.tokens, self.letters // CHARACTERS_PER_TOKEN + 1
+        if self.finish_reason == "length" and (most := room(self)) is not None:
+            completion = min(completion, most)  # what was cut is billed as if it had kept to its cap
         return replace(
             told,
             prompt_tokens=prompt if told.prompt_tokens is None else told.prompt_tokens,

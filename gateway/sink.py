@@ -16,6 +16,7 @@ from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece, wh
 from gateway import chat
 from gateway.alike import Alike
 from gateway.call import says_something
+from gateway.cap import LENGTH, beyond
 from gateway.life import Tally
 from policies.groups import Group
 
@@ -149,6 +150,8 @@ class Stream(Call):
             return
         if self.begun and out:
             self.put(out)
+        if not self.ended and self.tally.promise is not None and beyond(self.tally):
+            self.cut()
 
     def read(self, data: bytes) -> bytes:
         """The events of a piece, as the client is to see them; held back until they say something."""
@@ -204,6 +207,19 @@ class Stream(Call):
             self.events.of(rest)
         row = self.tally.settle(self.tally.answer(), "answered")
         self.hot.when_durable(row, self.finish)
+
+    def cut(self) -> None:
+        """The expert goes on beyond what was reserved for it: the answer ends here, as if it had kept to its cap."""
+        self.ended = True
+        if self.exchange is not None:
+            self.exchange.cancel()
+        self.tally.note(LENGTH)
+        last = self.events.of(LENGTH)
+        if self.begun:
+            self.hot.turn.put(last)
+        else:
+            self.held.append(last)
+        self.hot.when_durable(self.tally.settle(self.tally.answer(), "answered"), self.finish)
 
     def finish(self) -> None:
         """What is still owed, and the end of the stream."""
