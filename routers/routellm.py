@@ -34,7 +34,7 @@ WEIGHTS = "model.safetensors"
 SHAPES = {"P.weight": 2, "text_proj.0.weight": 2, "classifier.0.weight": 2}
 
 
-class Pair:
+class _Pair:
     """The chance that the strong expert beats the weak one, as two estimates. Others are as on their cards."""
 
     def __init__(self, weak: str, strong: str, threshold: float) -> None:
@@ -62,8 +62,10 @@ class Pair:
         return told
 
 
-class MatrixFactorization(Pair):
-    """Weights are a local folder, as `MFModel.save_pretrained` of the package writes it. `models` are the strong and
+class MatrixFactorization(_Pair):
+    """RouteLLM's matrix factorization, on the vectors of our encoder.
+
+    `weights` is a local folder, as `MFModel.save_pretrained` of the package writes it. `models` are the strong and
     the weak model, by the package's names, that they tell apart; the experts may be others. `encoder` names the
     encoder whose vectors they were trained on: another one is refused at start, if it is given."""
 
@@ -104,8 +106,8 @@ class MatrixFactorization(Pair):
         return float(self._router.calculate_strong_win_rate(request.prompt))
 
 
-class Bert(Pair):
-    """Weights are a local folder with a classifier of three labels and its tokenizer; it needs no vector."""
+class Bert(_Pair):
+    """RouteLLM's BERT; it needs no vector. `weights` is a local folder with the classifier and its tokenizer."""
 
     def __init__(self, weak: str, strong: str, weights: str, threshold: float = 0.5) -> None:
         super().__init__(weak, strong, threshold)
@@ -165,7 +167,8 @@ def _shapes(folder: Path) -> Mapping[str, tuple[int, ...]]:
 
     try:
         with safetensors.safe_open(_file(folder, WEIGHTS), framework="numpy") as arrays:
-            found = {name: tuple(arrays.get_slice(name).get_shape()) for name in arrays.keys()}  # noqa: SIM118
+            names = arrays.keys()
+            found = {name: tuple(arrays.get_slice(name).get_shape()) for name in names}
     except safetensors.SafetensorError as error:
         raise SetupError(f"router.weights: {WEIGHTS} in {folder} is damaged ({error})") from error
     if {name: len(shape) for name, shape in found.items()} != SHAPES:
