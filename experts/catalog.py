@@ -55,11 +55,31 @@ def _modality(part: Any) -> str:
 
 def eligible(demand: Demand, catalog: Catalog) -> Catalog:
     """The experts that can take a request: context, tools, modalities and dialect."""
-    return {
-        name: card
-        for name, card in catalog.items()
-        if demand.tokens < card.context
-        and (card.tools or not demand.tools)
-        and demand.modalities <= card.modalities
-        and not demand.dialects.isdisjoint(card.dialects)
-    }
+    able, shortest = _able(demand, catalog)
+    if demand.tokens < shortest:
+        return able
+    return {name: card for name, card in able.items() if demand.tokens < card.context}
+
+
+def _able(demand: Demand, catalog: Catalog) -> tuple[Catalog, float]:
+    """The experts that can take a request but for its length, and the shortest context among them; the same ones for
+    as long as the catalog is the same."""
+    key = (id(catalog), demand.modalities, demand.tools, demand.dialects)
+    known = ABLE.get(key)
+    if known is None:
+        able = {
+            name: card
+            for name, card in catalog.items()
+            if (card.tools or not demand.tools)
+            and demand.modalities <= card.modalities
+            and not demand.dialects.isdisjoint(card.dialects)
+        }
+        if len(ABLE) >= KNOWN:
+            ABLE.clear()
+        known = ABLE[key] = catalog, able, min((card.context for card in able.values()), default=0)
+    return known[1:]
+
+
+KNOWN = 256
+ABLE: dict[tuple[int, frozenset[str], bool, frozenset[str]], tuple[Catalog, Catalog, float]] = {}
+"""By catalog, which is kept so that no other can take its place in memory, and demand."""

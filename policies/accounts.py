@@ -9,10 +9,12 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from policies.batches import StoreUnavailable
 from policies.book import Book, Hold, Key, Moves, Operation, Order, Refused

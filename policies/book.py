@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from policies.limits import MINUTE, Charge, Rate
 
 Key = tuple[str, int]
@@ -31,8 +33,7 @@ class Account:
     tokens_at: int = 0
 
 
-@dataclass(slots=True)
-class Reservation:
+class Reservation(Struct):
     """One call's claim on its accounts. `booked` are their keys with the microseconds a token takes."""
 
     id: str
@@ -87,8 +88,7 @@ class Refused:
     """Seconds until asking again may help; `None`: never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """How an account's spend changed; who watches shares of a budget sees each crossing once."""
 
     bucket: str
@@ -180,8 +180,7 @@ class Book:
         return self.reservations.get(name) or self._load_reservation(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """One call of a book's methods for a store to run in a transaction. `id`, `also` and `accounts` are the rows to
     load beforehand, beside the accounts that the reservations are booked on."""
 

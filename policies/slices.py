@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from msgspec import Struct
+
 from policies.book import Book, Move, Moves, Order, Refused, Reservation, State, refusal, take
 from policies.limits import Charge
 
@@ -23,8 +25,7 @@ class Topped:
     verdicts: tuple[Refused | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A call that was granted from a slice: the most it could cost, when it was granted, at which prices."""
 
     id: str
