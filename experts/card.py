@@ -29,36 +29,89 @@ class Usage(Struct, frozen=True):
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     estimated: bool = False
+    written_tokens: int | None = None
+    """Of the prompt, written to a cache; cached ones are read from it. Audio and images are of the prompt, too."""
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    spoken_tokens: int | None = None
+    """Of the answer, audio."""
+
+
+Parts = tuple[tuple[int | None, float | None], ...]
+"""Tokens of one kind and their own price, if they have one."""
 
 
 @lru_cache
-def _rates(prompt: float, cached: float | None, completion: float) -> tuple[int, int, int]:
-    """Nano-dollars per million tokens: fresh and cached ones of the prompt, and those of the answer."""
-    return nano(prompt), nano(prompt if cached is None else cached), nano(completion)
+def _rates(prompt: float, completion: float) -> tuple[int, int]:
+    """Nano-dollars per million tokens of the prompt and of the answer."""
+    return nano(prompt), nano(completion)
+
+
+@lru_cache
+def _dearest(*prices: float | None) -> int:
+    """Nano-dollars per million tokens of the dearest kind."""
+    return max(nano(price or 0.0) for price in prices)
+
+
+def _apart(total: int, rate: int, parts: Parts) -> int:
+    """What those of `total` tokens that have a price of their own cost beyond the rate of all; none counts twice."""
+    more = 0
+    for tokens, price in parts:
+        if tokens and price is not None:
+            taken = min(tokens, total)
+            total -= taken
+            more += taken * (nano(price) - rate)
+    return more
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens, and per hour of CPU for experts on this machine."""
+    """US dollars per million tokens, and per hour of CPU for experts on this machine. Kinds of tokens whose price is
+    not told cost as much as the others of the prompt or of the answer; a price of 0 is free."""
 
     prompt: float = 0.0
     completion: float = 0.0
     cached: float | None = None
+    """Read from a cache."""
     cpu_hour: float = 0.0
+    cache_write: float | None = None
+    """Written to a cache: the dearest kind that is used."""
+    audio: float | None = None
+    """Heard in the prompt."""
+    image: float | None = None
+    """Seen in the prompt."""
+    reasoning: float | None = None
+    """Of the answer, thought and not said."""
+    speech: float | None = None
+    """Of the answer, audio."""
+
+    @property
+    def per_token(self) -> bool:
+        """Whether any token costs anything."""
+        return bool(self.prompt or self.completion or any(self._special_prompt) or self.reasoning or self.speech)
+
+    @property
+    def _special_prompt(self) -> tuple[float | None, ...]:
+        return self.audio, self.image, self.cache_write, self.cached
 
     def tokens(self, usage: Usage) -> int:
         """Nano-dollars that `usage` costs, rounded up; unknown counts are taken as 0."""
-        prompt, cached, completion = usage.prompt_tokens or 0, usage.cached_tokens or 0, usage.completion_tokens or 0
-        fresh_price, cached_price, completion_price = _rates(self.prompt, self.cached, self.completion)
-        cost = prompt * fresh_price + completion * completion_price
-        if cached:
-            cost += min(cached, prompt) * (cached_price - fresh_price)
+        prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+        fresh, said = _rates(self.prompt, self.completion)
+        cost = prompt * fresh + completion * said
+        if usage.cached_tokens or usage.written_tokens or usage.audio_tokens or usage.image_tokens:
+            kinds = usage.audio_tokens, usage.image_tokens, usage.written_tokens, usage.cached_tokens
+            cost += _apart(prompt, fresh, tuple(zip(kinds, self._special_prompt, strict=True)))
+        if usage.reasoning_tokens or usage.spoken_tokens:
+            parts = (usage.spoken_tokens, self.speech), (usage.reasoning_tokens, self.reasoning)
+            cost += _apart(completion, said, parts)
         return -(-cost // 1_000_000)
 
     def most(self, prompt: int, completion: int) -> int:
         """Nano-dollars that as many tokens can cost at most, rounded up."""
-        fresh_price, cached_price, completion_price = _rates(self.prompt, self.cached, self.completion)
-        return -(-(prompt * max(fresh_price, cached_price) + completion * completion_price) // 1_000_000)
+        read = _dearest(self.prompt, self.cached, self.cache_write, self.audio, self.image)
+        said = _dearest(self.completion, self.reasoning, self.speech)
+        return -(-(prompt * read + completion * said) // 1_000_000)
 
     def cpu(self, seconds: float) -> int:
         """Nano-dollars that `seconds` of CPU cost, rounded up."""

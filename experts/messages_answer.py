@@ -107,7 +107,7 @@ def usage_of(value: Mapping[str, Any]) -> Usage:
     fresh, read = count(value.get("input_tokens")), count(value.get("cache_read_input_tokens"))
     written = count(value.get("cache_creation_input_tokens"))
     prompt = None if fresh is None else fresh + (read or 0) + (written or 0)
-    return Usage(prompt, count(value.get("output_tokens")), read)
+    return Usage(prompt, count(value.get("output_tokens")), read, written_tokens=written)
 
 
 def _object(value: Any) -> Mapping[str, Any]:

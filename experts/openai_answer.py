@@ -28,11 +28,25 @@ def parse_usage(value: Any) -> Usage | None:
     if not isinstance(value, dict):
         return None
     prompt, completion = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    usage = count(value.get("prompt_tokens")), count(value.get("completion_tokens"))
+    if not (prompt or completion):
+        return Usage(*usage)
+    return detailed(*usage, prompt, completion)
+
+
+def detailed(prompt_tokens: int | None, completion_tokens: int | None, prompt: Any, completion: Any) -> Usage:
+    """A usage with the details of the prompt and of the answer, where they are told."""
+    prompt = prompt if isinstance(prompt, dict) else {}
+    completion = completion if isinstance(completion, dict) else {}
     return Usage(
-        count(value.get("prompt_tokens")),
-        count(value.get("completion_tokens")),
-        count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
-        count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None,
+        prompt_tokens,
+        completion_tokens,
+        count(prompt.get("cached_tokens")),
+        count(completion.get("reasoning_tokens")),
+        written_tokens=count(prompt.get("cache_write_tokens")),
+        audio_tokens=count(prompt.get("audio_tokens")),
+        image_tokens=count(prompt.get("image_tokens")),
+        spoken_tokens=count(completion.get("audio_tokens")),
     )
 
 
@@ -68,7 +82,7 @@ class Progress:
     def cost(self, usage: Usage | None) -> int | None:
         """Nano-dollars, or None if they cannot be known."""
         price = self._price
-        if not (price.prompt or price.completion or price.cached):
+        if not (price.prompt or price.completion or price.per_token):
             return 0
         if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
             return None

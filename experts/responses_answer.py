@@ -7,7 +7,7 @@ from typing import Any
 
 from experts.card import Usage
 from experts.native import Reading, call_delta, objects, place_of, refused
-from experts.openai_answer import count
+from experts.openai_answer import count, detailed
 from experts.openai_errors import broken
 
 THOUGHTS = ("response.reasoning_text.delta", "response.reasoning_summary_text.delta")
@@ -92,12 +92,8 @@ def usage_of(value: Any) -> Usage | None:
     """The usage of an answer; a count that is missing is None, an explicit 0 is 0."""
     if not isinstance(value, dict):
         return None
-    return Usage(
-        count(value.get("input_tokens")),
-        count(value.get("output_tokens")),
-        count(_object(value.get("input_tokens_details")).get("cached_tokens")),
-        count(_object(value.get("output_tokens_details")).get("reasoning_tokens")),
-    )
+    details = value.get("input_tokens_details"), value.get("output_tokens_details")
+    return detailed(count(value.get("input_tokens")), count(value.get("output_tokens")), *details)
 
 
 def _object(value: Any) -> Mapping[str, Any]:
