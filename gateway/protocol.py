@@ -7,6 +7,7 @@ caps on heads, bodies, pipelines and connections. What is refused before a handl
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
@@ -127,8 +128,14 @@ class Connection(asyncio.Protocol):
         """Ends when nothing is under way, else with it."""
         if self.turn is not None:
             self.closing = True
-        elif not self.url:
+        elif not self.url and not self.unread():
             self.transport.close()
+
+    def unread(self) -> bool:
+        """Whether something has come that the loop has not read yet: a request, to be answered as the last one."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     # what the parser tells
 

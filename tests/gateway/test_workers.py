@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import httpx2
 import psutil
 import pytest
 
+from gateway.protocol import Connection
 from tests.gateway.processes import ENCODER, Gateway, Load, running, until
 
 
@@ -232,3 +235,13 @@ def test_a_request_on_an_idle_connection_is_answered_while_the_gateway_drains(tm
 
         assert answer.status_code == 200
         assert answer.headers["connection"] == "close"
+
+
+def test_what_came_unread_is_seen_before_an_idle_connection_is_closed():
+    """Row 52: a busy loop looks at its timers before it reads."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = SimpleNamespace(transport=SimpleNamespace(get_extra_info=lambda name: ours))
+        assert not Connection.unread(connection)  # type: ignore[arg-type] # all that it looks at
+        theirs.send(b"POST")
+        assert Connection.unread(connection)  # type: ignore[arg-type] # all that it looks at
