@@ -28,7 +28,15 @@ TYPES: dict[str, tuple[type, str]] = {
     "stream_options": (dict, "an object"),
     "tools": (list, "a list"),
 }
-CHECKED = frozenset((*TYPES, *NUMBERS, *COUNTS))
+MOST_COUNTED = 10_000_000
+USUAL: dict[str, tuple[frozenset[type], float, float]] = {
+    "stream": (frozenset({bool}), 0, 1),
+    "stream_options": (frozenset(), 0, 0),
+    "tools": (frozenset(), 0, 0),
+    **{name: (frozenset({int, float}), *span) for name, span in NUMBERS.items()},
+    **{name: (frozenset({int}), 1, MOST_COUNTED) for name in COUNTS},
+}
+"""Types and ranges in which a value needs no second look."""
 
 
 def parse(body: bytes, request_id: str) -> Request:
@@ -73,8 +81,10 @@ def _check_message(message: Any, param: str) -> None:
 
 def _check_options(options: dict[str, Any]) -> None:
     for name, value in options.items():
-        if name in CHECKED and value is not None:
-            _check_option(name, value)
+        if name in USUAL and value is not None:
+            usual, low, high = USUAL[name]
+            if type(value) not in usual or not low <= value <= high:
+                _check_option(name, value)
 
 
 def _check_option(name: str, value: Any) -> None:
@@ -87,7 +97,7 @@ def _check_option(name: str, value: Any) -> None:
     elif isinstance(value, float):
         raise APIError("invalid_type", f"{name} must be an integer.", name)
     else:
-        check_number(name, value, 1, 10_000_000)
+        check_number(name, value, 1, MOST_COUNTED)
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece, wh
 from gateway import chat
 from gateway.alike import Alike
 from gateway.call import says_something
-from gateway.cap import LENGTH, beyond
+from gateway.cap import LENGTH, MOST_LETTERS, beyond, room
 from gateway.life import Tally
 from policies.groups import Group
 
@@ -120,7 +121,7 @@ class Plain(Call):
 class Stream(Call):
     """A streamed answer: held until it says something and its decision is recorded, then passed on event by event."""
 
-    __slots__ = ("alike", "begun", "ended", "events", "held", "open", "reader")
+    __slots__ = ("alike", "begun", "calm", "ended", "events", "held", "open", "reader")
 
     def __init__(self, hot: Hot, expert: OpenAIHTTP) -> None:
         super().__init__(hot, expert)
@@ -131,10 +132,14 @@ class Stream(Call):
         self.alike = Alike()
         self.held: list[bytes] = []
         self.begun = self.open = self.ended = False
+        self.calm = 0
+        """Chunks up to which an answer keeps to its cap for certain."""
 
     def on_head(self, status: int, headers: Headers) -> None:
         super().on_head(status, headers)
         kind = dict(headers).get(b"content-type", b"")
+        cap = room(self.tally)
+        self.calm = sys.maxsize if cap is None else cap
         self.open = status == 200 and kind.split(b";")[0].strip().lower() == EVENTS
 
     def on_data(self, data: bytes) -> None:
@@ -150,8 +155,13 @@ class Stream(Call):
             return
         if self.begun and out:
             self.put(out)
-        if not self.ended and self.tally.promise is not None and beyond(self.tally):
+        if not self.ended and self.suspect() and beyond(self.tally):
             self.cut()
+
+    def suspect(self) -> bool:
+        """Whether the answer may have gone on beyond its cap: looked at with every chunk, so nothing is computed."""
+        tally, calm = self.tally, self.calm
+        return tally.chunks > calm or tally.letters > MOST_LETTERS * calm or tally.usage is not None
 
     def read(self, data: bytes) -> bytes:
         """The events of a piece, as the client is to see them; held back until they say something."""
