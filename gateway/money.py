@@ -76,6 +76,8 @@ class Money:
         steers = accounts is not None and any(limit.steer for limit in accounts.limits)
         self.steering = Steering(accounts) if accounts is not None and steers else None
         self.who: Callable[[str], Scopes] = lambda key: {"key": key}
+        kinds = frozenset[str]() if accounts is None else accounts.kinds
+        self._by_user, self._by_expert = "user" in kinds, "expert" in kinds
         self._versions: dict[int, str] = {}
         self._scopes: dict[tuple[str, str, str], tuple[Scopes, Scopes]] = {}
         """Of callers seen lately: their key's scopes, and with the expert and the user; the same each time."""
@@ -83,7 +85,7 @@ class Money:
     def scopes(self, key: str, request: Request, expert: str = "") -> Scopes:
         """Who asks whom: the user of the key, or if it is nobody's, the one that the body names."""
         mine, user = self.who(key), ""
-        if "user" not in mine:
+        if self._by_user and "user" not in mine:
             told = request.options.get("safety_identifier") or request.options.get("user")
             user = told if isinstance(told, str) else ""
         caller = (key, user, expert)
@@ -105,7 +107,7 @@ class Money:
         """What is to be reserved before an expert is asked; `None` if nothing limits the call."""
         if self.accounts is None:
             return None
-        scopes = self.scopes(key, request, expert)
+        scopes = self.scopes(key, request, expert if self._by_expert else "")
         if not self.accounts.limited(scopes):
             return None
         return Promise(self.accounts, scopes, bound(card, request, self.terms, asked), self.version(card.price))

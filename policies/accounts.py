@@ -58,6 +58,9 @@ class Accounts:
     ) -> None:
         """`longest_wait`: seconds after which a call is refused, however busy the store is."""
         self.store, self.limits, self.rates = store, tuple(limits), tuple(rates)
+        scopes = [*(limit.scope for limit in self.limits), *(rate.scope for rate in self.rates)]
+        self.kinds = frozenset(pattern.partition(":")[0] for scope in scopes for pattern in scope)
+        """What of a call's scopes any budget or rate looks at."""
         self.amounts = {limit.name: limit.amount for limit in self.limits}
         """Nano-dollars of each budget."""
         self._steps = {limit.name: [(each, each * limit.amount) for each in limit.alarms] for limit in self.limits}
