@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Bill:
-    """Answers `NAME MOST` on a socket: works for a moment, costs something up to MOST, writes it down, says how much.
+    """Answers `NAME MOST SLICE` on a socket: works for a moment, costs up to MOST, writes it down, says how much.
 
     A call whose caller dies meanwhile is billed all the same, as providers do."""
 
     seed: int
     seconds: float
     costs: dict[str, int] = field(default_factory=dict)
+    slices: dict[str, str] = field(default_factory=dict)
+    """Out of which slice each call was granted, as its caller says."""
     twice: int = 0
     _server: asyncio.Server | None = None
 
@@ -33,7 +35,8 @@ class Bill:
         async with asyncio.TaskGroup() as calls:
             try:
                 while line := await reader.readline():
-                    name, most = line.decode().split()
+                    name, most, *granted = line.decode().split()
+                    self.slices[name] = "".join(granted)
                     calls.create_task(self._answer(name, int(most), writer))
             except ConnectionError:
                 pass  # the replica was killed

@@ -79,7 +79,7 @@ class Replica:
         """Asks the expert; a caller that leaves still has its call settled at what the expert says it cost."""
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.asked[hold.id] = answer
-        self.writer.write(f"{hold.id} {hold.amount}\n".encode())
+        self.writer.write(f"{hold.id} {hold.amount} {hold.slice}\n".encode())
         leaves = chance.random() < LEAVING
         settling = asyncio.create_task(self._settle(hold, answer))
         if leaves:

@@ -8,7 +8,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -31,7 +31,6 @@ HELP = "replicas that share hard budgets, killed while they work, against an exp
 EXAMPLE = "lyceum bench budgets --replicas 4 --store sqlite --kills 20"
 MOST = 1_000_000
 """Nano-dollars that one call can cost at most."""
-SLICE = "slice-"
 FAR = 1e9
 """Seconds after which every reservation may be swept."""
 
@@ -146,28 +145,37 @@ async def use_up(accounts: Accounts, bill: Bill) -> None:
 
 
 async def audit(accounts: Accounts, bill: Bill, budget: int) -> dict[str, Any]:
-    """In nano-dollars and counts. All but `billed`, `budget` and `nameless` must be 0, `unused` less than one call.
-    `nameless` calls were under way when their replica was killed: they are paid in its swept slices, not by name."""
+    """In nano-dollars and counts. `rows_lost` are calls on the bill without a row of their own: they were under way
+    when their replica was killed. Those `in_swept_slices` are paid in rows of slices that name their replica, and which
+    the sweep has booked whole; there must be no others. `unused` must be less than one call, and all faults 0."""
     balances = {account.bucket: account for account in await accounts.store.balances(0)}
     rows: dict[str, Reservation] = {row.id: row for row in await accounts.store.reservations()}
     settled = [row for row in rows.values() if row.state == "settled"]
     spent = balances["all"].spent if "all" in balances else 0
     keys = [account for account in balances.values() if account.bucket != "all"]
-    nameless = {name: cost for name, cost in bill.costs.items() if name not in rows}
-    in_slices = sum(row.cost or 0 for row in rows.values() if row.id.startswith(SLICE))
+    lost = bill.costs.keys() - rows.keys()
     return {
         "overspend": max(sum(bill.costs.values()) - budget, spent - budget, *(a.spent - budget // 4 for a in keys), 0),
         "stuck": sum(account.held for account in balances.values()),
         "money_error": sum(abs((row.cost or 0) - bill.costs.get(row.id, 0)) for row in settled)
         + abs(spent - sum(row.cost or 0 for row in rows.values()))
         + abs(spent - sum(account.spent for account in keys)),
-        "rows_lost": len(nameless) if sum(nameless.values()) > in_slices else 0,
-        "nameless": len(nameless),
+        "rows_lost": len(lost),
+        "in_swept_slices": swept(bill, lost, rows),
         "asked_twice": bill.twice,
         "unused": budget - spent,
         "billed": sum(bill.costs.values()),
         "budget": budget,
     }
+
+
+def swept(bill: Bill, lost: Iterable[str], rows: Mapping[str, Reservation]) -> int:
+    """How many calls without a row are paid in swept slices, each of which covers all of its own."""
+    slices: dict[str, list[int]] = {}
+    for name in lost:
+        slices.setdefault(bill.slices.get(name, ""), []).append(bill.costs[name])
+    covers = {row.id: row.cost or 0 for row in rows.values() if row.state == "swept"}
+    return sum(len(costs) for name, costs in slices.items() if sum(costs) <= covers.get(name, -1))
 
 
 def about(run: Run) -> dict[str, Any]:
@@ -199,8 +207,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
         _show(result)
-    wrong = ("overspend", "stuck", "money_error", "rows_lost", "asked_twice")
-    return int(any(result[figure] for figure in wrong) or result["unused"] >= MOST)
+    wrong = any(result[figure] for figure in ("overspend", "stuck", "money_error", "asked_twice"))
+    return int(wrong or result["rows_lost"] != result["in_swept_slices"] or result["unused"] >= MOST)
 
 
 @contextmanager
