@@ -13,6 +13,7 @@ EXAMPLE = "lyceum bench routers --data mmlu_pro"
 
 BENCHMARKS = {
     "routers": ("bench.routers", "every router on every data set, against single experts, zero router and oracle"),
+    "addition": ("bench.addition", "what one more head would add to the default blend, by cross-validation on train"),
     "shortcuts": ("bench.shortcuts", "what int8 vectors and deciding by words alone lose in routing quality"),
     "labels": ("bench.labels", "APGR and CPT of a router of two experts from few labels and no subjects"),
     "paretobandit": ("bench.paretobandit", "reward at ParetoBandit's seven budgets, beside it and the zero router"),
