@@ -6,6 +6,7 @@ import asyncio
 import zlib
 from collections.abc import Awaitable, Callable
 from functools import cache
+from typing import Any
 
 import orjson
 
@@ -54,7 +55,7 @@ async def paced(call: Call) -> None:
             return
         call.made(words)
         if streams:
-            used = {"usage": call.usage(words)} if counts else {}
+            used: dict[str, Any] = {"usage": call.usage(words)} if counts else {}
             await call.talk.say(chunked(event({"content": piece}, **used)))
     if streams:
         await call.talk.say(b"".join(map(chunked, events(call)[-3:])) + b"0\r\n\r\n")

@@ -49,6 +49,7 @@ async def test_the_audit_finds_what_is_wrong(tmp_path):
         assert isinstance(hold, Hold)
         await accounts.settle(hold, cost)
     await accounts.reserve("open", scopes, 100)
+    assert isinstance(hold, Hold)
     bill.costs.update(right=100, wrong=60, unknown=900)
     bill.slices.update(unknown=hold.slice)  # its slice is still open: nobody has paid for it
     found = await budgets.audit(accounts, bill, 1_000)

@@ -74,7 +74,7 @@ class Mistaken:
     """A sink with a bug."""
 
     def __init__(self) -> None:
-        self.error: asyncio.Future = asyncio.get_running_loop().create_future()
+        self.error: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     def on_head(self, status, headers):
         raise ValueError("a bug")
