@@ -93,6 +93,20 @@ async def test_closing_tells_who_waits_and_keeps_what_is_under_way(open_accounts
     assert again.balances(ME) == {"day": (nano(1), nano(0.03))}
 
 
+async def test_closing_books_what_has_only_just_ended(open_accounts, clock):
+    accounts = open_accounts(DAY)
+    for number in range(3):
+        clock.now += 0.1
+        await accounts.settle(await accounts.reserve(f"call {number}", ME, nano(0.01)), nano(0.01))
+    hold = accounts.request("at once", ME, nano(0.01))
+    assert isinstance(hold, Hold)
+    accounts.end(hold, nano(0.005))
+    await accounts.close()
+    again = open_accounts(DAY)
+    await again.refresh()
+    assert again.balances(ME) == {"day": (nano(1), nano(0.035))}
+
+
 def order(book_amount=0, name="s"):
     return Order(name, book_amount, charges([DAY], [], {}, 0.0), 0.0, 1.0)
 
