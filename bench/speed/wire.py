@@ -15,6 +15,9 @@ WORDS = "The train leaves at nine, stops at every station and arrives at noon. "
 
 Done = Callable[["Asker"], None]
 
+LONGEST = 100_000
+"""Tokens that a stream may have: a gateway that holds answers to their cap is to pass all of it on."""
+
 
 class Payload:
     """The bytes of a request; each one's prompt has a number of its own, so that no cache knows it."""
@@ -45,7 +48,7 @@ class Payload:
                 {"role": "user", "content": prompt},
             ],
             "temperature": 0.7,
-            "max_tokens": 128,
+            "max_tokens": LONGEST if stream else 128,
             "stream": bool(stream),
         }
         missing = size - len(orjson.dumps(fields))
