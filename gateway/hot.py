@@ -90,6 +90,13 @@ class Hot:
         known = errors.of(error)
         errors.log(known, error, self.turn.call.path, self.turn.call.id)
         self.turn.respond(known.http_status, [*JSON, *known.all_headers()], known.encoded())
+        self.over()
+
+    def over(self) -> None:
+        """The turn has ended: what knew each other forgets it, so that no body waits for the garbage collector."""
+        call, self.call = self.call, None
+        if call is not None:
+            call.exchange = None
 
     def left(self) -> None:
         """The client went away: its expert is cancelled, and what was said is written down."""

@@ -116,6 +116,7 @@ class Plain(Call):
         body = chat.whole(chunk, request.id, model, int(time.time()))
         spent = (life.spent() if life.outcomes else 0) + (cost or 0)
         hot.turn.answer(PLAIN % (name.encode(), request.id.encode(), *divmod(spent, NANO)), body)
+        hot.over()
 
 
 class Stream(Call):
@@ -236,6 +237,7 @@ class Stream(Call):
         if not self.begun:
             self.begin()
         self.hot.turn.finish(self.events.end(self.hot.life.total, self.hot.life.usage))
+        self.hot.over()
 
     def on_end(self) -> None:
         if not self.open:

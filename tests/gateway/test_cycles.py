@@ -1,0 +1,30 @@
+"""Nothing of a request waits for the garbage collector: long prompts would pile up meanwhile."""
+
+import asyncio
+import gc
+
+import pytest
+
+from experts.base import Request
+from experts.openai_http import OpenAIHTTP
+from tests.gateway.conftest import CARD, KEY, make_door, scripted, serving
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answered_request_is_gone_at_once(tmp_path, stream):
+    folders = [tmp_path / "back", tmp_path / "front"]
+    for folder in folders:
+        folder.mkdir()
+    async with serving(make_door(folders[0], [scripted("one", "two three")])) as back:
+        expert = OpenAIHTTP("far", CARD, url=f"{back.url}/v1", model="auto", key=KEY)
+        async with serving(make_door(folders[1], [expert])) as front:
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(10):
+                    assert (await front.ask(stream=stream)).status_code == 200
+                await asyncio.sleep(0.3)  # bookings gather for a moment
+                kept = [each for each in gc.get_objects() if isinstance(each, Request)]
+            finally:
+                gc.enable()
+    assert len(kept) <= 2, "at most what a kept connection was asked last"
