@@ -19,6 +19,7 @@ from gateway.books import Books
 from gateway.config import Builder, Config, of
 from gateway.encoder import CHARACTERS, EncoderClient
 from gateway.handlers import Door
+from gateway.health import Tolerance
 from gateway.idempotency import Idempotency
 from gateway.money import Money, alarmed
 from gateway.prompts import FILE as PROMPTS
@@ -67,7 +68,7 @@ def school(config: Config) -> School:
         client,
         words_of(config, made),
         config.server.continue_answers,
-        failures=config.server.failures_in_a_row,
+        tolerance=Tolerance(config.server.failures_in_a_row, config.server.failure_share, config.server.slow_times),
     )
 
 

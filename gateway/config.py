@@ -40,6 +40,10 @@ class Server:
     """After a signal to end, how long new connections are still taken while `/readyz` says 503: for load balancers."""
     failures_in_a_row: int = 5
     """After so many an expert is left out for seconds, and tried by one request at a time; 0 leaves nobody out."""
+    failure_share: float = 0.25
+    """The share of an expert's last 20 answers that may fail or be slow before it rests for a while; 0: any."""
+    slow_times: float = 8.0
+    """An answer that takes so many times longer than that expert's usual counts as failed in that share; 0: none."""
     encoder_seconds: float = 0.25
     """How long a request may wait for its prompt's vector; then it is routed without one, and its decision says so."""
 
@@ -62,6 +66,10 @@ class Server:
             raise SetupError("server.workers: give a number from 0 to 256, best the number of cores")
         if not 0 <= self.drain_seconds <= 600:
             raise SetupError("server.drain_seconds: give seconds from 0 to 600")
+        if not 0 <= self.failure_share <= 1:
+            raise SetupError("server.failure_share: give a share from 0 to 1")
+        if self.slow_times and self.slow_times < 2:
+            raise SetupError("server.slow_times: give 2 or more, or 0 to let experts be slow")
         if not 0 < self.encoder_seconds <= 60:
             raise SetupError("server.encoder_seconds: give seconds above 0, at most 60")
 

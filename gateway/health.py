@@ -1,14 +1,20 @@
 """Leaves out an expert that fails again and again, lets one request at a time try it, and takes it back.
 
-So retries stay few: what fails all the time is not asked, and where all fail a request asks one expert."""
+So retries stay few: what fails all the time is not asked, and where all fail a request asks one expert. What is grey,
+neither dead nor well, `outliers` finds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from experts.base import Failure, Outcome
+from gateway.outliers import FAULTS, SHARE, SLOW, Outliers
+
+if TYPE_CHECKING:
+    from gateway.life import Tally
 
 FAILURES = 5
 """In a row, of any kind that is the expert's own fault; 0 leaves nobody out."""
@@ -16,7 +22,16 @@ PAUSE, LONGEST_PAUSE = 1.0, 5.0
 """Seconds until it is tried again; each failed try doubles them."""
 LONGEST_WAIT = 60.0
 """Seconds of a Retry-After that are believed."""
-FAULTS = frozenset({"unavailable", "broken_off"})
+
+
+class Tolerance(Struct, frozen=True):
+    """How much is borne before an expert is left out."""
+
+    failures: int = FAILURES
+    share: float = SHARE
+    """Of its last answers that may be bad; 0: any."""
+    slow: float = SLOW
+    """So many times slower than usual is bad; 0: slowness is not looked at."""
 
 
 class Record(Struct):
@@ -33,14 +48,41 @@ class Record(Struct):
 class Health:
     """The records of all experts that failed lately, in this process."""
 
-    def __init__(self, clock: Callable[[], float], failures: int = FAILURES) -> None:
-        self.clock, self.failures = clock, failures
+    def __init__(self, clock: Callable[[], float], tolerance: Tolerance | None = None) -> None:
+        """Without failures in a row that are too many nobody is left out for anything."""
+        tolerance = tolerance or Tolerance()
+        self.clock, self.failures = clock, tolerance.failures
         self.records: dict[str, Record] = {}
+        share = tolerance.share if tolerance.failures else 0.0
+        self.outliers = Outliers(clock, share, tolerance.slow)
+        self.grey = self.outliers.grey
+
+    def asked(self, tally: Tally) -> None:
+        """An expert is being asked. One whose pause is over is tried by this request alone, until it is known how
+        that ended, or for another pause; that it might have been asked is no try."""
+        if self.records and self.fails_always(tally.expert.name):
+            record = self.records[tally.expert.name]
+            if tally.started >= record.until:
+                record.until, record.tried = tally.started + record.pause, True
+        self.outliers.asked(tally)
+
+    def ended(self, tally: Tally, outcome: Outcome) -> None:
+        """Remembers how that went."""
+        self.note(outcome)
+        if self.records and self.fails_always(outcome.expert):
+            self.outliers.dead(tally)
+        else:
+            self.outliers.ended(tally, outcome)
+
+    def fails_always(self, name: str) -> bool:
+        """Whether an expert has failed too often in a row."""
+        record = self.records.get(name)
+        return record is not None and record.failures >= self.failures
 
     def note(self, outcome: Outcome) -> None:
-        """Remembers how asking an expert ended. A rejection says nothing of its health."""
+        """Counts failures in a row. A rejection says nothing of an expert's health."""
         if not isinstance(outcome, Failure):
-            if outcome.finish_reason is not None:  # else the client left, and nobody knows
+            if outcome.finish_reason is not None and self.records:  # else the client left, and nobody knows
                 self.records.pop(outcome.expert, None)
         elif outcome.reason in FAULTS and self.failures:
             record = self.records.setdefault(outcome.expert, Record())
@@ -63,15 +105,12 @@ class Health:
         """Of experts that are all left out the one that is to be tried first."""
         return sorted(names, key=lambda name: (self.records[name].until, name))[:1]
 
-    def left_out(self) -> list[str]:
-        """The experts that the next request is not to meet; one whose pause is over may be met by this request alone
-        until it is known how that ended, or for another pause."""
-        now, out = self.clock(), []
-        for name, record in self.records.items():
-            if record.failures < self.failures:
-                continue
-            if now < record.until:
-                out.append(name)
-            else:
-                record.until, record.tried = now + record.pause, True
-        return out
+    def left_out(self, names: Collection[str]) -> Set[str]:
+        """The experts that the next request is not to meet."""
+        now = self.clock()
+        failing = {
+            name
+            for name, record in self.records.items()
+            if record.failures >= self.failures and now < record.until and name in names
+        }
+        return failing | self.outliers.left_out(names, failing) if self.grey else failing

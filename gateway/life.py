@@ -173,6 +173,7 @@ class Tally:
         self.finish_reason: str | None = None
         self.settled = False
         self.promise: Promise | None = None
+        life.school.health.asked(self)
 
     def promised(self, request: Request) -> Request:
         """The request as the expert is to be asked, capped by what is to be reserved for it."""
@@ -264,7 +265,7 @@ class Tally:
         self.settled = True
         self.life.total += outcome.cost or 0
         self.life.usage = outcome.usage
-        self.life.school.health.note(outcome)
+        self.life.school.health.ended(self, outcome)
         return self.life.school.books.settled(self, outcome, kind)
 
     def left(self) -> None:

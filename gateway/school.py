@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from experts.base import Expert, Outcome, Request
 from experts.catalog import Catalog, Demand
 from gateway.encoder import Embedder, EncoderClient
-from gateway.health import FAILURES, Health
+from gateway.health import Health, Tolerance
 from gateway.sessions import Sessions
 from gateway.words import Words
 from policies.affinity import staying
@@ -64,8 +64,8 @@ class School:
     known: Recent[Estimates] = field(default_factory=Recent)
     """First estimates: a router is pure, so the same prompt, length and experts give the same ones; of a blind router,
     which looks at no words, every prompt of that length."""
-    failures: int = FAILURES
-    """How many in a row leave an expert out for a while; 0: none does."""
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    """What leaves an expert out for a while."""
     health: Health = field(init=False)
     cards: Catalog = field(init=False)
     supervised: Mapping[str, Any] = field(init=False)
@@ -76,7 +76,7 @@ class School:
     """Who answered which conversation."""
 
     def __post_init__(self) -> None:
-        self.health = Health(lambda: self.clock(), self.failures)
+        self.health = Health(lambda: self.clock(), self.tolerance)
         self.policy = staying(self.policy)
         self.cards = {name: expert.card for name, expert in self.experts.items()}
         self.supervised = {name: expert for name, expert in self.experts.items() if hasattr(expert, "ready")}
@@ -88,9 +88,9 @@ class School:
             return {model: self.cards[model]}
         asleep = [name for name, expert in self.supervised.items() if not expert.ready]
         awake = {name: card for name, card in self.cards.items() if name not in asleep} if asleep else self.cards
-        if not self.health.records:
+        if not (self.health.records or self.health.grey):
             return awake
-        failing = self.health.left_out()
+        failing = self.health.left_out(awake)
         well = {name: card for name, card in awake.items() if name not in failing}
         return well or {name: awake[name] for name in self.health.soonest(awake)}
 

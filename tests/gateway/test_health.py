@@ -9,17 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experts.base import Answer, Failure, Unavailable
-from gateway.health import FAILURES, LONGEST_PAUSE, Health
+from gateway.health import FAILURES, LONGEST_PAUSE, Health, Tolerance
+from tests.gateway.asked import Asked, Clock, out
 from tests.gateway.conftest import make_door, scripted, serving
 
 DOWN, WELL = Failure("a", "unavailable"), Answer("a", {}, "stop")
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def failing(times: int = FAILURES) -> tuple[Health, Clock]:
@@ -32,23 +26,30 @@ def failing(times: int = FAILURES) -> tuple[Health, Clock]:
 
 def test_a_few_failures_are_forgiven():
     health, _ = failing(FAILURES - 1)
-    assert health.left_out() == []
+    assert out(health) == []
 
 
 def test_after_five_in_a_row_it_is_left_out_and_one_request_tries_it_after_a_pause_row_14():
     health, clock = failing()
-    assert health.left_out() == ["a"]
+    assert out(health) == ["a"]
     clock.now += 1.01
-    assert health.left_out() == []
-    assert health.left_out() == ["a"], "one request at a time"
+    assert out(health) == []
+    Asked(health)
+    assert out(health) == ["a"], "one request at a time"
+
+
+def test_a_request_that_might_have_asked_it_and_did_not_is_no_try_row_14():
+    health, clock = failing()
+    clock.now += 1.01
+    for _ in range(100):
+        assert out(health) == [], "it waits for a request that really asks it"
 
 
 def test_one_good_answer_takes_it_back():
     health, clock = failing()
     clock.now += 1.01
-    health.left_out()
-    health.note(WELL)
-    assert health.left_out() == []
+    Asked(health).ends(WELL)
+    assert out(health) == []
     assert health.records == {}
 
 
@@ -56,51 +57,72 @@ def test_pauses_grow_to_five_seconds():
     health, clock = failing()
     for _ in range(10):
         clock.now += LONGEST_PAUSE
-        assert health.left_out() == []
-        health.note(DOWN)
+        assert out(health) == []
+        Asked(health).ends(DOWN)
     clock.now += LONGEST_PAUSE - 0.1
-    assert health.left_out() == ["a"]
+    assert out(health) == ["a"]
     clock.now += 0.2
-    assert health.left_out() == []
+    assert out(health) == []
+
+
+@pytest.mark.parametrize("seconds", [6.0, 60.0])
+def test_after_an_outage_it_is_back_within_the_longest_pause_and_was_asked_once_a_second_at_most_row_14(seconds):
+    """Two requests every 0.45 s: three seconds after an outage of six it may still rest, after five it does not."""
+    clock = Clock()
+    health, began, tries, back = Health(clock), clock.now, 0, 0.0
+    while not back and clock.now < began + seconds + 2 * LONGEST_PAUSE:
+        for _ in range(2):
+            if out(health):
+                continue
+            well = clock.now >= began + seconds
+            tries, back = tries + 1, clock.now - began if well else 0.0
+            Asked(health).ends(WELL if well else DOWN)
+        clock.now += 0.45
+
+    assert seconds < back <= seconds + LONGEST_PAUSE + 0.45
+    assert tries <= FAILURES + seconds
 
 
 def test_failures_that_were_under_way_lengthen_nothing():
     health, clock = failing(200)
     clock.now += 1.01
-    assert health.left_out() == []
+    assert out(health) == []
 
 
 def test_its_own_retry_after_is_kept():
     health, clock = failing(FAILURES - 1)
     health.note(Failure("a", "unavailable", error=Unavailable("busy", retry_after=7.0)))
     clock.now += 6.9
-    assert health.left_out() == ["a"]
+    assert out(health) == ["a"]
     clock.now += 0.2
-    assert health.left_out() == []
+    assert out(health) == []
 
 
 def test_rejections_and_clients_that_left_say_nothing():
     health, _ = failing()
     health.note(Answer("a", {}, None))
-    assert health.left_out() == ["a"]
+    assert out(health) == ["a"]
     health = Health(Clock())
     for _ in range(100):
-        health.note(Failure("a", "rejected", retryable=False))
-    assert health.left_out() == []
+        Asked(health).ends(Failure("a", "rejected", retryable=False))
+        Asked(health).ends(Answer("a", {}, None))
+    assert out(health) == []
 
 
 @given(st.lists(st.sampled_from(["down", "well", "tick", "ask"])))
 def test_whatever_happens_it_comes_back_within_the_longest_pause(events):
-    health, clock = Health(clock := Clock()), clock
+    clock = Clock()
+    health = Health(clock, Tolerance(share=0.0))
     for event in events:
         if event == "tick":
             clock.now += 0.5
         elif event == "ask":
-            health.left_out()
+            if not out(health):
+                Asked(health)
         else:
             health.note(DOWN if event == "down" else WELL)
     clock.now += LONGEST_PAUSE
-    assert health.left_out() == []
+    assert out(health) == []
 
 
 async def test_a_dead_expert_is_asked_a_few_times_and_no_more_and_the_others_serve_row_14(tmp_path):

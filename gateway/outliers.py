@@ -1,0 +1,187 @@
+"""Finds the expert that is grey: alive, but far slower than usual, or failing now and then; and rests it for a while.
+
+Each expert is held against itself, never against another: a large model is slow by nature. What is looked at is how
+long a stream takes to its first chunk and a plain answer to its end, for the work that there is in it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Set
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from experts.base import Failure, Outcome
+
+if TYPE_CHECKING:
+    from gateway.life import Tally
+
+RECENT = 20
+"""The answers of an expert among which bad ones are counted."""
+SHARE, SLOW = 0.25, 8.0
+"""Bad answers among those that are too many; times its usual pace that are slow."""
+REST, LONGEST_REST = 5.0, 60.0
+"""Seconds that a grey expert rests; each one that follows is twice as long, until it has been well for the longest."""
+FLOOR_SECONDS = 0.5
+"""Nobody is called slow for less."""
+LOOK_SECONDS = 0.25
+"""How often requests that still wait for their first chunk are looked at."""
+OVERHEAD, PROMPT_TOKENS = 32.0, 20.0
+"""The work of an answer counts as so many tokens before the first, and one for so many tokens of the prompt."""
+STEP, SETTLED = 0.05, 20
+"""How far one answer moves what is usual; answers after which that is known."""
+
+
+class Pace(Struct):
+    """The usual seconds for a token's work: their median, followed in small steps: a few odd ones say little."""
+
+    usual: float = 0.0
+    seen: int = 0
+
+    def learn(self, pace: float) -> None:
+        """One more answer; the first ones move it further."""
+        step = 1 + max(STEP, 1 / (self.seen + 1))
+        self.seen += 1
+        if self.usual == 0:
+            self.usual = pace
+        else:
+            self.usual *= step if pace > self.usual else 1 / step
+
+    def slow(self, seconds: float, work: float, times: float) -> bool:
+        """Whether so many seconds are too many for that work."""
+        return bool(times) and self.seen >= SETTLED and seconds > max(FLOOR_SECONDS, times * self.usual * work)
+
+
+class Watched(Struct):
+    """How one expert has been doing."""
+
+    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
+    """Whether an answer was bad, of the last ones."""
+    streams: Pace = field(default_factory=Pace)
+    plain: Pace = field(default_factory=Pace)
+    waiting: dict[Tally, bool] = field(default_factory=dict)
+    """What it is asked now, and whether that was counted as bad already."""
+    rest: float = 0.0
+    """Seconds of its last rest; 0: none."""
+    until: float = 0.0
+    trial: Tally | None = None
+    """The request that tries whether it is well again."""
+
+    def pace(self, tally: Tally) -> Pace:
+        """What is usual for requests of that kind."""
+        return self.streams if tally.life.request.stream else self.plain
+
+
+class Outliers:
+    """The experts of this process, and which of them are grey."""
+
+    def __init__(self, clock: Callable[[], float], share: float = SHARE, slow: float = SLOW) -> None:
+        """`share` of the last answers that may be bad, 0: any; `slow` times what is usual is bad, 0: never."""
+        self.clock, self.share, self.slow = clock, share, slow
+        self.watched: dict[str, Watched] = {}
+        self.grey: dict[str, Watched] = {}
+        self.looks = 0.0
+
+    def asked(self, tally: Tally) -> None:
+        """An expert is being asked; one whose rest is over is tried by this request, by others after another rest."""
+        name, now = tally.expert.name, tally.started
+        watched = self.watched.get(name)
+        if watched is None:
+            watched = self.watched[name] = Watched()
+        watched.waiting[tally] = False
+        if self.grey and name in self.grey and now >= watched.until:
+            watched.trial, watched.until = tally, now + watched.rest
+        if now >= self.looks:
+            self.looks = now + LOOK_SECONDS
+            self.look(now)
+
+    def look(self, now: float) -> None:
+        """Streams that have waited for their first chunk far too long are bad whatever still comes."""
+        for name, watched in self.watched.items():
+            for tally, counted in list(watched.waiting.items()):
+                late = not counted and tally.first is None and tally.life.request.stream
+                if late and watched.streams.slow(now - tally.started, _work(tally), self.slow):
+                    watched.waiting[tally] = True
+                    self.count(name, watched, tally, bad=True)
+
+    def ended(self, tally: Tally, outcome: Outcome) -> None:
+        """Remembers how asking an expert ended. Who is busy or refuses is not ill, and a client that left says
+        nothing."""
+        watched = self.watched[tally.expert.name]
+        counted = watched.waiting.pop(tally, True)
+        if isinstance(outcome, Failure):
+            if not counted and _ill(outcome):
+                self.count(outcome.expert, watched, tally, bad=True)
+        elif outcome.finish_reason is not None:
+            seconds, work, pace = _seconds(tally, outcome), _work(tally, outcome), watched.pace(tally)
+            bad = pace.slow(seconds, work, self.slow)
+            pace.learn(seconds / work)
+            if not counted:
+                self.count(outcome.expert, watched, tally, bad)
+        if tally is watched.trial:
+            watched.trial = None
+
+    def dead(self, tally: Tally) -> None:
+        """The expert fails all the time, and is left out for that: it is not grey, and begins anew when it is back."""
+        name = tally.expert.name
+        watched = self.watched[name]
+        watched.waiting.pop(tally, None)
+        watched.recent.clear()
+        watched.trial = None
+        self.grey.pop(name, None)
+
+    def count(self, name: str, watched: Watched, tally: Tally, bad: bool) -> None:
+        """One more answer, good or bad; of an expert that rests only its trial counts."""
+        if name in self.grey:
+            if tally is watched.trial:
+                self.leave_out(name, watched) if bad else self.take_back(name, watched)
+            return
+        watched.recent.append(bad)
+        if bad and self.share and sum(watched.recent) >= self.share * RECENT:
+            self.leave_out(name, watched)
+
+    def leave_out(self, name: str, watched: Watched) -> None:
+        """It rests, longer than the last time if that was not long ago."""
+        now = self.clock()
+        lately = watched.rest and now - watched.until < LONGEST_REST
+        watched.rest = min(2 * watched.rest, LONGEST_REST) if lately else REST
+        watched.until = now + watched.rest
+        self.grey[name] = watched
+
+    def take_back(self, name: str, watched: Watched) -> None:
+        """It begins anew."""
+        watched.recent.clear()
+        watched.until = self.clock()
+        del self.grey[name]
+
+    def left_out(self, names: Collection[str], failing: Set[str]) -> Set[str]:
+        """Of `names` the experts that the next request is not to meet, beside those that fail all the time. If that
+        would be more than half, it is not they that are ill: nobody is left out."""
+        now = self.clock()
+        grey = {name for name in names if name in self.grey and now < self.grey[name].until}
+        return grey if 2 * len(grey | failing) <= len(names) else frozenset()
+
+
+def _ill(failure: Failure) -> bool:
+    """Whether a failure says that its expert is not well; at its limit it is only busy."""
+    status = failure.error.about.get("status") if failure.error is not None else None
+    return failure.reason in FAULTS and status != 429
+
+
+FAULTS = frozenset({"unavailable", "broken_off"})
+"""Failures that are the expert's own."""
+
+
+def _seconds(tally: Tally, outcome: Outcome) -> float:
+    """What a client that reads slowly cannot lengthen."""
+    timing = outcome.timing
+    return timing.first if tally.life.request.stream and timing.first is not None else timing.total
+
+
+def _work(tally: Tally, outcome: Outcome | None = None) -> float:
+    """How much there is to do for what `_seconds` are taken, in tokens."""
+    work = OVERHEAD + tally.life.demand.tokens / PROMPT_TOKENS
+    if outcome is None or outcome.usage is None or tally.life.request.stream:
+        return work
+    return work + (outcome.usage.completion_tokens or 0)
