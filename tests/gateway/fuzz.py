@@ -261,10 +261,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000_000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     given = parser.parse_args()
-    gc.freeze()
-    gc.set_threshold(
-        50_000, 20, 50
-    )  # most that an input makes is gone with it: looking for more took a tenth of the time
+    gc.freeze()  # what an input makes is gone with it: looking for more took a tenth of the time
+    gc.set_threshold(50_000, 20, 50)
     console = Console(stderr=True)
     with Progress(*Progress.get_default_columns(), "seed", str(given.seed), console=console) as progress:
         statuses = uvloop.run(run(given.count, given.seed, progress))
