@@ -52,7 +52,7 @@ class Calibrated:
         import numpy as np
 
         place = np.minimum(np.maximum(quality, 0.0), 1.0) * np.float32(STEPS)
-        left = np.minimum(place.astype(np.intp), STEPS - 1)
+        left = place.astype(np.intp)
         flat = left * self.maps.shape[1] + self._columns
         found: Matrix = self._starts.take(flat) + (place - left) * self._rises.take(flat)
         return found
@@ -65,11 +65,13 @@ class Calibrated:
 
     @cached_property
     def _starts(self) -> Matrix:
-        return self.maps[:-1].ravel()
+        return self.maps.ravel()
 
     @cached_property
     def _rises(self) -> Matrix:
-        return (self.maps[1:] - self.maps[:-1]).ravel()
+        import numpy as np
+
+        return np.diff(self.maps, axis=0, append=self.maps[-1:]).ravel()
 
 
 def isotonic(x: Table, y: Table, at: Table, count: int) -> Table:

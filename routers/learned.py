@@ -6,9 +6,9 @@ prompt-blind means where there is no usable vector, and to the card where there 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from experts.base import Outcome, Request, text
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float32]
+
+
+ESTIMATE: Callable[[Iterable[Any]], Estimate] = partial(tuple.__new__, Estimate)
+"""Makes an estimate of its fields, several times faster than by name."""
+UNIT = 1e-6
+"""How far a vector's square may be from 1."""
 
 
 class Quality(Protocol):
@@ -84,7 +90,8 @@ class Learned:
             self.blind.quality,
         )
         names = self.experts
-        return dict(zip(names, map(Estimate, names, *(column.tolist() for column in columns)), strict=True))
+        rows = zip(names, *(column.tolist() for column in columns), strict=True)
+        return dict(zip(names, map(ESTIMATE, rows), strict=True))
 
     def told(self, inputs: Inputs) -> tuple[NDArray[Any], ...]:
         """Of one prompt: quality, its doubt, median and 95th percentile of the cost, median seconds, each (M,)."""
@@ -102,6 +109,8 @@ class Learned:
 
         if embedding is None or embedding.shape != (self.dimensions,):
             return None
+        if embedding.dtype == np.float32 and abs(float(embedding.dot(embedding)) - 1.0) < UNIT:
+            return embedding.reshape(1, -1)
         row = embedding.astype(np.float64)
         length = float(np.sqrt(row @ row))
         if not 1e-6 < length < float("inf"):  # NaN fails both
