@@ -89,8 +89,9 @@ class Run:
         chance = random.Random(self.args.seed)
         for number in range(self.args.restarts):
             if self.args.kill:
+                living = await self.living()
                 self.moments.append(time.monotonic())
-                chance.choice(self.workers()).kill()
+                chance.choice(living).kill()
             else:
                 self.gateway.process.send_signal(signal.SIGHUP)
                 async with asyncio.timeout(PATIENCE):
@@ -99,10 +100,17 @@ class Run:
             await asyncio.sleep(self.args.pause if self.args.pause is not None else 5.0 * self.args.kill)
             self.step()
 
+    async def living(self) -> list[psutil.Process]:
+        """The workers that live, once there are any."""
+        async with asyncio.timeout(PATIENCE):
+            while not (found := self.workers()):
+                await asyncio.sleep(0.05)
+        return found
+
     def workers(self) -> list[psutil.Process]:
         """Those that live now."""
         found = psutil.Process(self.gateway.process.pid).children()
-        return [child for child in found if "gateway.worker" in child.cmdline()]
+        return [child for child in found if "gateway.worker" in words(child)]
 
     def elsewhere(self) -> int:
         """Failures that no kill explains."""
@@ -137,6 +145,14 @@ async def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any
     seconds = round(time.perf_counter() - began, 1)
     complaints = Counter(f"{reason[:80]} ({kind(number)})" for number, _, _, reason in run.broken)
     return {**about, **result, "seconds": seconds, "complaints": dict(complaints.most_common(5))}
+
+
+def words(process: psutil.Process) -> list[str]:
+    """The command of a process; none if it has just ended."""
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
 
 
 def kind(number: int) -> str:

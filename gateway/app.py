@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from gateway import asgi
 from gateway.errors import APIError
 from gateway.handlers import Door
+from gateway.heirs import Heirs
 from gateway.http import Handler, HTTPCall, Reply
 
 Table = Mapping[tuple[str, str], Handler]
@@ -42,6 +43,8 @@ class App:
     def __init__(self, door: Door, body_cap: int) -> None:
         self.door, self.body_cap = door, body_cap
         self.table = door.handlers()
+        self.heirs: Heirs | None = None
+        """Who takes the idle connections of a gateway that leaves, if anybody does."""
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if scope["type"] == "lifespan":

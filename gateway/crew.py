@@ -19,6 +19,7 @@ from experts.base import SetupError
 from experts.child import Address
 from gateway.config import Config
 from gateway.figures import Figures
+from gateway.heirs import Heirs
 from gateway.host import PLACES, Crowds, Part
 from gateway.server import GRACE_SECONDS, ROWS_SECONDS
 from gateway.worker import LINE_BYTES, say
@@ -47,6 +48,7 @@ class Common:
     def __init__(self) -> None:
         self.figures = Figures()
         self.crowds = Crowds.new()
+        self.heirs = Heirs.new()
         self.free = list(range(PLACES))
 
 
@@ -102,7 +104,7 @@ class Crew:
         """A new worker, told all that it must know."""
         ours, theirs = socket.socketpair()
         with theirs:
-            numbers = (theirs.fileno(), self.listener.fileno(), self.common.crowds.file)
+            numbers = (theirs.fileno(), self.listener.fileno(), self.common.crowds.file, *self.common.heirs.files)
             # A session of its own: Ctrl-C ends us first, and we tell the workers.
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "gateway.worker", *map(str, numbers)),
@@ -150,12 +152,12 @@ class Crew:
         if sum(member.ready for member in self.members) == self.size and not self.ready.done():
             self.ready.set_result(None)
 
-    async def end(self, drain: float, grace: float = GRACE_SECONDS + ROWS_SECONDS) -> None:
+    async def end(self, drain: float, grace: float = GRACE_SECONDS + ROWS_SECONDS, heirs: bool = False) -> None:
         """Drains the workers: `drain` seconds with readiness 503, `grace` for answers under way, then the rest is
-        killed. Parts that nobody needs any more end after them."""
+        killed. With `heirs` idle connections go on in another crew. Parts that nobody needs any more end after them."""
         self.left.set()
         for member in self.members:
-            say(member.writer, drain=drain)
+            say(member.writer, drain=drain, heirs=heirs)
         if self.keepers:
             _, late = await asyncio.wait(self.keepers, timeout=drain + grace)
             self.kill()

@@ -24,6 +24,8 @@ LINGER_SECONDS = 2.0
 """How long what a refused client still sends is thrown away, so that it can read why."""
 PARTING_SECONDS = 1.0
 """How long a connection that is idle when the gateway leaves stays open for a request that is already on its way."""
+AGAIN_SECONDS = 0.01
+"""Until a connection that could not be passed on to another worker is tried again."""
 CONNECTIONS = 20_000
 TICK = 0.5
 

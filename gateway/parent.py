@@ -89,4 +89,4 @@ class Parent:
         await crew.start()
         self.crew = crew
         if old is not None:
-            await old.end(0.0)
+            await old.end(0.0, heirs=True)

@@ -20,7 +20,7 @@ from gateway.errors import APIError
 from gateway.handlers import Door
 from gateway.http import Handler, HTTPCall
 from gateway.known import BARRED, Known
-from gateway.limits import HEAD_BYTES, HEAD_LINES, PARTING_SECONDS, PIPELINE, URL_BYTES, Sweeper
+from gateway.limits import AGAIN_SECONDS, HEAD_BYTES, HEAD_LINES, PARTING_SECONDS, PIPELINE, URL_BYTES, Sweeper
 from gateway.messages_errors import formed
 from gateway.turn import Turn
 
@@ -31,9 +31,9 @@ class Connection(asyncio.Protocol):
     """One client. uvicorn makes it, closes it, and tells it to drain."""
 
     def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
-        app: App = config.loaded_app
-        self.door: Door = app.door
-        self.table, self.cap = app.table, app.body_cap
+        self.app: App = config.loaded_app
+        self.door: Door = self.app.door
+        self.table, self.cap = self.app.table, self.app.body_cap
         self.connections: set[Any] = server_state.connections
         self.tasks: set[asyncio.Task[None]] = server_state.tasks
         self.loop = asyncio.get_running_loop()
@@ -122,12 +122,18 @@ class Connection(asyncio.Protocol):
         self.door.leaving = True
         if self.turn is not None and not self.turn.started:
             self.closing = True
-        self.loop.call_later(PARTING_SECONDS, self.part)
+        self.loop.call_later(0.0 if self.app.heirs else PARTING_SECONDS, self.part)
 
     def part(self) -> None:
-        """Ends when nothing is under way, else with it."""
+        """Goes to an heir when nothing is under way; without one it ends, or with what is under way."""
+        heirs = self.app.heirs
         if self.turn is not None:
-            self.closing = True
+            self.closing = self.closing or heirs is None
+        elif heirs is not None and not self.closing:
+            if self.between and not heirs.give(self.transport):
+                self.loop.call_later(AGAIN_SECONDS, self.part)
+            elif self.between:
+                self.transport.abort()
         elif not self.url and not self.unread():
             self.transport.close()
 
@@ -248,7 +254,7 @@ class Connection(asyncio.Protocol):
         else:
             self.due = self.sweeper.idle()
             if self.door.leaving:
-                self.loop.call_later(PARTING_SECONDS, self.part)
+                self.loop.call_later(0.0 if self.app.heirs else PARTING_SECONDS, self.part)
 
     def send(self, data: bytes) -> None:
         self.transport.write(data)

@@ -8,6 +8,7 @@ import gc
 import signal
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import uvicorn
 
@@ -35,10 +36,10 @@ class Server(uvicorn.Server):
     """uvicorn, whose signals end in our own order: answers first, then experts, then the ledger."""
 
     def __init__(self, settings: Config, door: Door) -> None:
-        app = App(door, int(settings.server.body_mb * 1024 * 1024))
+        self.app = App(door, int(settings.server.body_mb * 1024 * 1024))
         super().__init__(
             uvicorn.Config(
-                app,
+                self.app,
                 http=Connection,
                 loop="uvloop",
                 ws="none",
@@ -72,6 +73,19 @@ class Server(uvicorn.Server):
             return
         self.door.ready, self.door.leaving = False, True
         asyncio.get_running_loop().call_later(self.drain_seconds if seconds is None else seconds, self.close)
+
+    def adopt(self, taken: socket.socket) -> None:
+        """Goes on with a connection of a worker that leaves."""
+        adopting = asyncio.create_task(self._adopt(taken))
+        self.server_state.tasks.add(adopting)
+        adopting.add_done_callback(self.server_state.tasks.discard)
+
+    async def _adopt(self, taken: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # its client has gone
+            made = partial(Connection, self.config, self.server_state, self.lifespan.state)
+            _, connection = await asyncio.get_running_loop().connect_accepted_socket(made, taken)
+            if self.door.leaving:
+                connection.shutdown()
 
     def close(self) -> None:
         """Takes no new connection; ends when those that are open have ended."""

@@ -22,6 +22,7 @@ from experts.cpu import Crowd
 from gateway import compose, config
 from gateway.config import Config
 from gateway.encoder import EncoderClient
+from gateway.heirs import Heirs
 from gateway.host import ENCODER, Crowds, Sharable, sharable
 from gateway.metrics import Metrics
 from gateway.server import Server, settled
@@ -40,10 +41,11 @@ def say(writer: asyncio.StreamWriter, **line: Any) -> None:
 
 
 class Worker:
-    """The gateway behind the parent's socket. `shared` names what the parent has started for all."""
+    """The gateway behind the parent's socket. `shared` names what the parent has started for all; `heirs` are all of
+    its workers."""
 
-    def __init__(self, settings: Config, shared: Iterable[str], writer: asyncio.StreamWriter) -> None:
-        self.writer = writer
+    def __init__(self, settings: Config, shared: Iterable[str], heirs: Heirs, writer: asyncio.StreamWriter) -> None:
+        self.heirs, self.writer = heirs, writer
         self.door = compose.door(settings)
         self.door.everyone = self.everyone
         self.server = Server(settings, self.door)
@@ -80,6 +82,10 @@ class Worker:
             await self.attended.wait()
         settled()
         self.door.ready = not self.door.leaving
+        while not (self.server.started or self.door.leaving):
+            await asyncio.sleep(0.01)
+        if not self.door.leaving:
+            self.heirs.listen(self.server.adopt)
         say(self.writer, ready=True)
 
     async def hear(self, reader: asyncio.StreamReader) -> None:
@@ -88,12 +94,19 @@ class Worker:
             match orjson.loads(line):
                 case {"at": [name, address]}:
                     await self.attend(name, None if address is None else Address(*address))
-                case {"drain": seconds}:
-                    self.server.leave(seconds)
+                case {"drain": seconds, "heirs": heirs}:
+                    self.leave(seconds, heirs)
                 case {"metrics": state} if self.pages:
                     self.pages.pop(0).set_result(state)
         if not self.door.leaving:
-            self.server.leave(0.0)
+            self.leave(0.0, heirs=False)
+
+    def leave(self, seconds: float, heirs: bool) -> None:
+        """Takes nothing new after so many seconds; what is idle goes to the heirs, if there are any."""
+        self.heirs.ignore()
+        if heirs:
+            self.server.app.heirs = self.heirs
+        self.server.leave(seconds)
 
     async def attend(self, name: str, address: Address | None) -> None:
         """A part of the parent's answers there from now on."""
@@ -131,12 +144,12 @@ class Worker:
         return whole
 
 
-async def work(control: socket.socket, listener: socket.socket, crowds: Crowds) -> int:
+async def work(control: socket.socket, listener: socket.socket, crowds: Crowds, heirs: Heirs) -> int:
     """The exit code: 2 for what the operator must mend, which the parent is told."""
     reader, writer = await asyncio.open_unix_connection(sock=control, limit=LINE_BYTES)
     told = orjson.loads(await reader.readline())
     try:
-        worker = Worker(config.of(told["config"]), told["shared"], writer)
+        worker = Worker(config.of(told["config"]), told["shared"], heirs, writer)
         for name, row in told["shared"].items():
             if name != ENCODER:
                 cast(Sharable, worker.door.school.experts[name]).join(Crowd(crowds.row(row), told["place"]))
@@ -153,8 +166,9 @@ async def work(control: socket.socket, listener: socket.socket, crowds: Crowds) 
 
 def main() -> int:
     sys.path.append(str(Path.cwd()))  # `use` may name a file of the operator's; it comes last and hides nothing
-    control, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
-    return int(uvloop.run(work(control, listener, Crowds(int(sys.argv[3])))))
+    numbers = [int(number) for number in sys.argv[1:]]
+    control, listener = (socket.socket(fileno=number) for number in numbers[:2])
+    return int(uvloop.run(work(control, listener, Crowds(numbers[2]), Heirs.of(*numbers[3:]))))
 
 
 if __name__ == "__main__":
