@@ -19,7 +19,9 @@ from rich.table import Table
 
 from bench.faults_caller import Caller, View
 from bench.faults_cases import CASES, Case, Gap, truncated, verdict
+from bench.faults_flap import Flap, back
 from bench.faults_gateway import gateway, wall
+from bench.faults_grey import GREY, fate, traffic
 from bench.wall_faults import OUTAGE
 from experts.base import SetupError
 from experts.http1 import Client
@@ -27,8 +29,6 @@ from experts.http1 import Client
 HELP = "the gateway before an expert that fails in every known way: what callers see, what it costs, who is asked"
 EXAMPLE = "lyceum bench faults --seeds 20 --cuts 60 --json"
 CUTS = Case("R08", "cut after so many bytes", seconds=8.0)
-FLAPS = 20
-"""Requests of one seed during an outage and after it."""
 ORDER = ("fail", "safe", "pass")
 """Worst first."""
 
@@ -98,9 +98,12 @@ class Bench:
         """One fault, all seeds at once."""
         async with gateway(case, self.port, self.scale, self.folder / case.id) as caller:
             await self.told("POST", "/reset")
-            one = self.flap if case.id == "S15" else self.trial
-            trials = await asyncio.gather(*(one(caller, case, seed, f"seed {seed}") for seed in range(seeds)))
-            return Card(case, list(trials))
+            if case.id == "S15":
+                return Card(case, await self.flap(caller, case, seeds))
+            if case.id in GREY:
+                return Card(case, [await self.grey(caller, case)])
+            trials = (self.trial(caller, case, seed, f"seed {seed}") for seed in range(seeds))
+            return Card(case, list(await asyncio.gather(*trials)))
 
     async def cuts(self, count: int) -> Card:
         """Streams and plain answers, each cut at as many places."""
@@ -122,18 +125,37 @@ class Bench:
         met = max(attempts, int(bool(case.health)))  # left out for its failures, it is not to be met
         return Trial(seed, *verdict(case, view, met, gap, self.scale), view, attempts, gap)
 
-    async def flap(self, caller: Caller, case: Case, seed: int, prompt: str) -> Trial:
+    async def flap(self, caller: Caller, case: Case, seeds: int) -> list[Trial]:
         """Requests through an outage: each is served, and the expert is asked again once it is well."""
-        trials = []
-        pause = 1.5 * OUTAGE * self.scale / FLAPS
-        for number in range(FLAPS):
-            trials.append(await self.trial(caller, case, seed, f"{prompt} request {number}"))
-            await asyncio.sleep(pause)
-        worst = Card(case, trials).worst
-        if trials[-1].view.model != "faulty" and worst.verdict == "pass":
-            worst.verdict, worst.why = "fail", "it never came back"
-        worst.attempts = sum(trial.attempts for trial in trials)
+        flap, trials = Flap(OUTAGE * self.scale), [Card(case) for _ in range(seeds)]
+
+        async def ask(number: int) -> list[View]:
+            asked = (self.trial(caller, case, seed, f"seed {seed} request {number}") for seed in range(seeds))
+            for card, trial in zip(trials, await asyncio.gather(*asked), strict=True):
+                card.trials.append(trial)
+            return [card.trials[-1].view for card in trials]
+
+        came_back = back((await flap.rounds(ask))[-1])
+        seconds = [call["second"] for call in await self.told("GET", "/bill") if call["model"] == case.fault]
+        during = sum(second < flap.outage for second in seconds)
+        worst = [card.worst for card in trials]
+        for trial, card in zip(worst, trials, strict=True):
+            trial.attempts = sum(each.attempts for each in card.trials)
+            if trial.verdict == "pass" and not came_back:
+                trial.verdict, trial.why = "fail", "it never came back"
+            elif trial.verdict == "pass" and during > flap.most(seeds):
+                trial.verdict, trial.why = "fail", f"{during} attempts while it was down"
         return worst
+
+    async def grey(self, caller: Caller, case: Case) -> Trial:
+        """Steady requests to eight experts, of which one turns grey."""
+
+        async def calls() -> int:
+            return sum(call["model"] == case.fault for call in await self.told("GET", "/bill"))
+
+        views = await traffic(lambda number: caller.ask(f"request {number}"), calls)
+        fared = fate(views, await self.told("GET", "/bill"), case.fault)
+        return Trial(0, *fared.verdict, max(views, key=lambda view: view.seconds), await calls(), Gap(0, False))
 
     async def gap(self, caller: Caller, view: View, calls: Sequence[dict[str, Any]]) -> Gap:
         """What the expert charges beyond the ledger."""

@@ -24,6 +24,12 @@ class Case:
     stream: bool = True
     health: int = 0
     """Failures in a row after which the gateway leaves an expert out; 0: never, so that every seed meets the fault."""
+    others: int = 1
+    """Sound experts beside the faulty one."""
+    explore: float = 0.0
+    """The share of requests that go to any expert, all equally likely."""
+    patience: float = 1.0
+    """Times the usual deadlines of every expert."""
     experts: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Further keys of an expert in the configuration."""
 
@@ -32,6 +38,8 @@ class Case:
         return self.model or self.id
 
 
+EIGHT: dict[str, Any] = {"fallback": "steady", "health": 5, "others": 7, "explore": 1.0, "patience": 20.0}
+"""A request goes to any of eight experts, and no deadline ends what is merely slow."""
 LARGER = {"faulty": {"context": 4096}, "sound": {"context": 128_000}}
 
 CASES = (
@@ -71,6 +79,8 @@ CASES = (
     Case("R12-early", "ends before its length", stream=False),
     Case("R12-redirect", "a redirect to another host"),
     Case("R12-nonsense", "another protocol"),
+    Case("R15-slow", "one of eight grows twenty times slower", **EIGHT),
+    Case("R15-errors", "one of eight fails three times in ten", **EIGHT),
     Case("R16", "500 always, all at once", attempts=1),
     Case("R19", "closes kept connections", attempts=2),
 )

@@ -96,9 +96,13 @@ async def gateway(case: Case, port: int, scale: float, folder: Path) -> AsyncIte
 
 def configuration(case: Case, port: int, scale: float) -> str:
     """The operator's file of a case."""
-    tables = [expert("faulty", case.fault, port, scale, case.experts), POLICY.format(failures=case.health)]
-    continues = {"sound": {"continues": "prefill", **case.experts.get("sound", {})}}
-    tables.append(expert("sound", case.fallback, port, scale, {**case.experts, **continues}))
+    scale *= case.patience
+    policy = POLICY.format(failures=case.health, explore=case.explore)
+    tables = [expert("faulty", case.fault, port, scale, case.experts), policy]
+    more = {"continues": "prefill", **case.experts.get("sound", {})}
+    for number in range(case.others):
+        name = f"sound{number or ''}"
+        tables.append(expert(name, case.fallback, port, scale, {name: more}))
     return "\n".join(tables)
 
 
@@ -126,4 +130,5 @@ use = "routers.simple:Cards"
 [policy]
 use = "policies.pick:Utility"
 usd_per_quality = 0.01
+explore = {explore}
 """

@@ -40,6 +40,7 @@ class Wall:
     began: float = field(default_factory=time.monotonic)
     bill: list[Entry] = field(default_factory=list)
     tries: Counter[tuple[str, str]] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until a side ends it."""
@@ -57,6 +58,7 @@ class Wall:
         elif path == "/reset":
             self.bill.clear()
             self.tries.clear()
+            self.calls.clear()
             self.began = time.monotonic()
             await talk.json({})
         else:
@@ -68,9 +70,10 @@ class Wall:
         model, messages = str(body["model"]), body["messages"]
         prompt = next(str(each["content"]) for each in reversed(messages) if each["role"] == "user")
         self.tries[model, prompt] += 1
+        self.calls[model] += 1
         entry = Entry(model, prompt, time.monotonic() - self.began)
         self.bill.append(entry)
-        call = Call(talk, body, prompt, self.tries[model, prompt], entry.second, self.scale)
+        call = Call(talk, body, prompt, self.tries[model, prompt], entry.second, self.scale, self.calls[model])
         fault: Callable[[Call], Awaitable[None]] = wall_faults.FAULTS[model]
         try:
             await fault(call)

@@ -69,6 +69,8 @@ class Call:
     """How often this prompt has come to this model, this time included."""
     second: float
     scale: float
+    number: int = 1
+    """How many calls have come to this model, this one included."""
     cost: int = 0
     keeps: bool = True
     """Whether the connection may carry another request."""
@@ -104,6 +106,7 @@ class Call:
         waiting = asyncio.create_task(self.talk.reader.read(1))
         done, _ = await asyncio.wait({waiting}, timeout=seconds * self.scale)
         waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)  # the next request is read by another
         if done:
             raise ConnectionResetError
 

@@ -29,8 +29,10 @@ LOOK_SECONDS = 0.25
 """How often requests that still wait for their first chunk are looked at."""
 OVERHEAD, PROMPT_TOKENS = 32.0, 20.0
 """The work of an answer counts as so many tokens before the first, and one for so many tokens of the prompt."""
-STEP, SETTLED = 0.05, 20
-"""How far one answer moves what is usual; answers after which that is known."""
+STEP, SLOW_STEP, SETTLED = 0.05, 0.01, 20
+"""How far an answer moves what is usual, and how far one that is slow; answers after which that is known."""
+TRIALS = 10
+"""Good answers in a row, one at a time, that take a grey expert back."""
 
 
 class Pace(Struct):
@@ -39,9 +41,9 @@ class Pace(Struct):
     usual: float = 0.0
     seen: int = 0
 
-    def learn(self, pace: float) -> None:
-        """One more answer; the first ones move it further."""
-        step = 1 + max(STEP, 1 / (self.seen + 1))
+    def learn(self, pace: float, slow: bool) -> None:
+        """One more answer; the first ones move it further, `slow` ones hardly."""
+        step = 1 + (SLOW_STEP if slow else max(STEP, 1 / (self.seen + 1)))
         self.seen += 1
         if self.usual == 0:
             self.usual = pace
@@ -67,6 +69,8 @@ class Watched(Struct):
     until: float = 0.0
     trial: Tally | None = None
     """The request that tries whether it is well again."""
+    trials: int = TRIALS
+    """Good ones that it still has to pass."""
 
     def pace(self, tally: Tally) -> Pace:
         """What is usual for requests of that kind."""
@@ -116,7 +120,7 @@ class Outliers:
         elif outcome.finish_reason is not None:
             seconds, work, pace = _seconds(tally, outcome), _work(tally, outcome), watched.pace(tally)
             bad = pace.slow(seconds, work, self.slow)
-            pace.learn(seconds / work)
+            pace.learn(seconds / work, bad)
             if not counted:
                 self.count(outcome.expert, watched, tally, bad)
         if tally is watched.trial:
@@ -135,7 +139,7 @@ class Outliers:
         """One more answer, good or bad; of an expert that rests only its trial counts."""
         if name in self.grey:
             if tally is watched.trial:
-                self.leave_out(name, watched) if bad else self.take_back(name, watched)
+                self.leave_out(name, watched) if bad else self.passed(name, watched)
             return
         watched.recent.append(bad)
         if bad and self.share and sum(watched.recent) >= self.share * RECENT:
@@ -147,13 +151,16 @@ class Outliers:
         lately = watched.rest and now - watched.until < LONGEST_REST
         watched.rest = min(2 * watched.rest, LONGEST_REST) if lately else REST
         watched.until = now + watched.rest
+        watched.trials = TRIALS
         self.grey[name] = watched
 
-    def take_back(self, name: str, watched: Watched) -> None:
-        """It begins anew."""
-        watched.recent.clear()
+    def passed(self, name: str, watched: Watched) -> None:
+        """A trial went well: the next may begin, and after the last the expert is taken back."""
+        watched.trials -= 1
         watched.until = self.clock()
-        del self.grey[name]
+        if not watched.trials:
+            watched.recent.clear()
+            del self.grey[name]
 
     def left_out(self, names: Collection[str], failing: Set[str]) -> Set[str]:
         """Of `names` the experts that the next request is not to meet, beside those that fail all the time. If that
