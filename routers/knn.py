@@ -1,4 +1,4 @@
-"""Quality by the nearest recorded prompts, under faiss."""
+"""Quality by the nearest recorded prompts, under faiss: all are looked at while they are few, then a graph of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from experts.base import SetupError
 from routers.blind import shrunk
 from routers.inputs import Inputs
 
@@ -15,6 +16,70 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float32]
+
+
+GRAPH_FROM = 10_000
+"""Prompts from which on a graph is searched: looking at all would cost a millisecond or more."""
+WIDTH, EFFORT_TO_BUILD, EFFORT = 24, 40, 96
+"""Neighbours of a vector in the graph, and how many candidates are kept in mind while it is built and searched."""
+DAMAGED = "router: the graph of its prompts is damaged; make it anew with `lyceum fit`"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Who is near whom (HNSW, Malkov and Yashunin 2016), as plain arrays. Vector i is on `levels[i]` levels; on the
+    lowest it has 2 x `width` neighbours, on each other `width`, which are `neighbours`, one vector after the other, -1
+    for none. A search begins at `entry`."""
+
+    levels: NDArray[np.int32]
+    neighbours: NDArray[np.int32]
+    entry: int
+    width: int
+
+    @classmethod
+    def of(cls, vectors: Matrix) -> Graph | None:
+        """`None` where there are so few that looking at all is as quick."""
+        if len(vectors) < GRAPH_FROM:
+            return None
+        import faiss
+
+        index = _empty(vectors.shape[1], WIDTH)
+        index.add(vectors)
+        levels, near = (faiss.vector_to_array(part) for part in (index.hnsw.levels, index.hnsw.neighbors))
+        return cls(levels, near, index.hnsw.entry_point, WIDTH)
+
+    def index(self, vectors: Matrix) -> Any:
+        """The index that was built, of its parts. Raises SetupError if they do not fit."""
+        import faiss
+        import numpy as np
+
+        each = self.width * (self.levels.astype(np.uint64) + 1)
+        starts = np.concatenate([np.zeros(1, np.uint64), np.cumsum(each, dtype=np.uint64)])
+        if not self._fits(len(vectors), int(starts[-1])):
+            raise SetupError(DAMAGED)
+        index = _empty(vectors.shape[1], self.width)
+        faiss.downcast_index(index.storage).add(vectors)
+        index.ntotal, index.hnsw.entry_point = len(vectors), self.entry
+        index.hnsw.max_level = int(self.levels.max()) - 1
+        parts = {"levels": self.levels, "offsets": starts, "neighbors": self.neighbours}
+        for name, array in parts.items():
+            faiss.copy_array_to_vector(array, getattr(index.hnsw, name))
+        return index
+
+    def _fits(self, count: int, places: int) -> bool:
+        """Whether every neighbour is one of so many vectors: faiss does not look."""
+        if len(self.levels) != count or len(self.neighbours) != places or self.levels.min() < 1:
+            return False
+        known = 0 <= self.entry < count and self.levels[self.entry] == self.levels.max()
+        return bool(known and self.neighbours.min() >= -1 and self.neighbours.max() < count)
+
+
+def _empty(dimensions: int, width: int) -> Any:
+    import faiss
+
+    index = faiss.IndexHNSWFlat(dimensions, width, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction, index.hnsw.efSearch = EFFORT_TO_BUILD, EFFORT
+    return index
 
 
 @dataclass(frozen=True)
@@ -28,6 +93,7 @@ class Nearest:
     k: int
     temperature: float
     shrinkage: float
+    graph: Graph | None = None
 
     @classmethod
     def fit(
@@ -42,7 +108,8 @@ class Nearest:
         import numpy as np
 
         mean = shrunk(score)[0].astype(np.float32)
-        return cls(inputs.vectors, score.astype(np.float32), mean, min(k, len(inputs)), temperature, shrinkage)
+        vectors, known = inputs.vectors, score.astype(np.float32)
+        return cls(vectors, known, mean, min(k, len(inputs)), temperature, shrinkage, Graph.of(vectors))
 
     def predict(self, inputs: Inputs) -> tuple[Matrix, Matrix]:
         import numpy as np
@@ -61,11 +128,12 @@ class Nearest:
         return quality, np.sqrt(variance / (count + self.shrinkage))
 
     def near(self, vectors: Matrix) -> tuple[Matrix, NDArray[np.int64]]:
-        """Cosine and place of the k nearest recorded prompts, nearest first, shape (N, k)."""
+        """Cosine and place of the k nearest recorded prompts, nearest first, shape (N, k). By the graph some may be
+        missed, and the last be none: a cosine of -1 and any place."""
         import numpy as np
 
         cosine, place = self._index.search(np.ascontiguousarray(vectors), self.k)
-        return cosine, place
+        return np.maximum(cosine, -1.0), place
 
     @cached_property
     def _known(self) -> NDArray[np.bool_]:
@@ -77,6 +145,8 @@ class Nearest:
     def _index(self) -> Any:
         import faiss
 
+        if self.graph is not None:
+            return self.graph.index(self.vectors)
         index = faiss.IndexFlatIP(self.vectors.shape[1])
         index.add(self.vectors)
         return index

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from routers.blend import FOLDS, folds, gap_weights, least_squares, split
 from routers.domain import means_by_part
 from routers.inputs import Inputs
-from routers.knn import Nearest
+from routers.knn import Graph, Nearest
 from routers.linear import level_and_gaps
 from routers.tree import Tree
 
@@ -63,7 +63,7 @@ class Store:
         particular = means_by_part(skill.astype(np.float64), score)[0]
         surprise = (score - skill @ particular).astype(np.float32)
         none = np.zeros(score.shape[1], np.float32)
-        past = Nearest(vectors, surprise, none, min(COME_TO_MIND, len(vectors)), 1.0, SHRINKAGE)
+        past = Nearest(vectors, surprise, none, min(COME_TO_MIND, len(vectors)), 1.0, SHRINKAGE, Graph.of(vectors))
         return cls(tree, general, particular, skill.argmax(1).astype(np.int32), past)
 
     def recall(self, vectors: Matrix) -> Recall:
