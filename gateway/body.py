@@ -15,23 +15,36 @@ DEPTH = 64
 
 def parsed(body: bytes) -> dict[str, Any]:
     """The object. Raises APIError."""
-    return measured(body)[0]
-
-
-def measured(body: bytes) -> tuple[dict[str, Any], int]:
-    """The object, and its size in bytes once no letter is escaped. Raises APIError."""
     try:
-        fields = orjson.loads(body)
+        fields: dict[str, Any] = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise APIError("invalid_json", f"The body is not valid JSON: {error.msg} at byte {error.pos}.") from None
+        raise no_json(error) from None
+    checked(fields, body)
+    return fields
+
+
+def no_json(error: orjson.JSONDecodeError) -> APIError:
+    """What the client hears of a body that cannot be read."""
+    return APIError("invalid_json", f"The body is not valid JSON: {error.msg} at byte {error.pos}.")
+
+
+def checked(fields: Any, body: bytes) -> bytes:
+    """What was read, written again: the body, but that no letter is escaped. Raises APIError unless it is an object
+    that everybody reads as we do."""
     if not isinstance(fields, dict):
         raise APIError("invalid_json", "The body must be a JSON object.")
-    if not _flat(fields) and _deep(fields):
-        raise APIError("invalid_value", f"The body nests more than {DEPTH} objects and lists inside each other.")
+    if not _flat(fields):
+        shallow(fields)
     again = orjson.dumps(fields)
-    if again != body and (again.count(QUOTE) != body.count(QUOTE) or HIDDEN_QUOTE in body):
+    if again != body:
+        once(body, again)
+    return again
+
+
+def once(body: bytes, again: bytes) -> None:
+    """Raises APIError if a key comes twice in a body, which is another than what was written again of it."""
+    if again.count(QUOTE) != body.count(QUOTE) or HIDDEN_QUOTE in body:
         json.loads(body, object_pairs_hook=_once)
-    return fields, len(again)
 
 
 QUOTE, HIDDEN_QUOTE = b'"', b"\\u0022"
@@ -53,15 +66,16 @@ def _flat(fields: dict[str, Any]) -> bool:
     return True
 
 
-def _deep(value: Any) -> bool:
+def shallow(value: Any) -> None:
+    """Raises APIError for a value that nests too many others."""
     level = [value]
     for _ in range(DEPTH):
         level = [
             child for each in level for child in (each.values() if type(each) is dict else each) if type(child) in NESTS
         ]
         if not level:
-            return False
-    return True
+            return
+    raise APIError("invalid_value", f"The body nests more than {DEPTH} objects and lists inside each other.")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> None:

@@ -6,13 +6,14 @@ import re
 from typing import Any
 
 import orjson
+from msgspec import ValidationError, convert
 
 from experts import sse
 from experts.base import Body, Chunk, Request
 from experts.card import Usage
-from gateway.body import measured
-from gateway.body import parsed as parsed  # the other dialects take it from here
+from gateway.body import checked, no_json, once, shallow
 from gateway.errors import APIError
+from gateway.usual import NESTED, Usual
 
 NUMBERS: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -41,14 +42,34 @@ USUAL: dict[str, tuple[frozenset[type], float, float]] = {
 
 def parse(body: bytes, request_id: str) -> Request:
     """The request of a body. Raises APIError with the `param` at fault."""
-    fields, size = measured(body)
-    messages, model = fields.pop("messages", None), fields.pop("model", None)
-    _check_messages(messages)
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise no_json(error) from None
+    try:
+        convert(fields, Usual)
+    except ValidationError:
+        again = careful(fields, body)
+    else:
+        if not NESTED.isdisjoint(fields):
+            shallow({name: fields[name] for name in NESTED.intersection(fields)})
+        again = orjson.dumps(fields)
+        if again != body:
+            once(body, again)
+    messages, model = tuple(fields.pop("messages")), fields.pop("model")
+    return Request(messages, fields, model, request_id, body=Body(body, messages, fields, len(again)))
+
+
+def careful(fields: Any, body: bytes) -> bytes:
+    """Looks at what is not of the usual shape, or has what must be refused; it is what decides. The body as `checked`
+    gives it. Raises APIError."""
+    again = checked(fields, body)
+    _check_messages(fields.get("messages"))
+    model = fields.get("model")
     if not isinstance(model, str) or not model:
         raise APIError(wrong(model), "model must be a non-empty string.", "model")
     _check_options(fields)
-    said = tuple(messages)
-    return Request(said, fields, model, request_id, body=Body(body, said, fields, size))
+    return again
 
 
 def wrong(value: Any) -> str:

@@ -1,0 +1,109 @@
+"""The usual shape of a chat body, checked in one look in C: what fits it needs no second one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta, Struct
+
+Flag: TypeAlias = bool | None
+Said: TypeAlias = str | None
+Name: TypeAlias = Annotated[str, Meta(min_length=1)]
+Degree: TypeAlias = Annotated[int, Meta(ge=0, le=2)] | Annotated[float, Meta(ge=0, le=2)] | None
+Share: TypeAlias = Annotated[int, Meta(ge=0, le=1)] | Annotated[float, Meta(ge=0, le=1)] | None
+Penalty: TypeAlias = Annotated[int, Meta(ge=-2, le=2)] | Annotated[float, Meta(ge=-2, le=2)] | None
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=10_000_000)] | None
+Number: TypeAlias = int | float | None
+Scalar: TypeAlias = str | int | float | bool | None
+Flat: TypeAlias = dict[str, Scalar] | None
+Texts: TypeAlias = str | list[str] | None
+
+
+class Shape(Struct, gc=False, forbid_unknown_fields=True):
+    """What has these fields and no others."""
+
+
+class Part(Shape):
+    """A part of a message."""
+
+    type: str
+    text: Said = None
+    refusal: Said = None
+    image_url: Flat = None
+    input_audio: Flat = None
+    file: Flat = None
+    cache_control: Flat = None
+
+
+class Function(Shape):
+    """What a tool is called with."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Shape):
+    """A call of a tool."""
+
+    id: str
+    type: str
+    function: Function
+    index: int | None = None
+
+
+class Message(Shape):
+    """One message."""
+
+    role: str
+    content: str | list[Part] | None = None
+    name: Said = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: Said = None
+    refusal: Said = None
+    reasoning_content: Said = None
+    reasoning: Said = None
+
+
+class Usual(Shape):
+    """A body. It is stricter than `chat.careful` in every field, so that what fits here passes there too; only what
+    NESTED names may be of any depth."""
+
+    model: Name
+    messages: Annotated[list[Message], Meta(min_length=1)]
+    stream: Flag = None
+    stream_options: Flat = None
+    temperature: Degree = None
+    top_p: Share = None
+    max_tokens: Count = None
+    max_completion_tokens: Count = None
+    n: Count = None
+    presence_penalty: Penalty = None
+    frequency_penalty: Penalty = None
+    stop: Texts = None
+    seed: Number = None
+    user: Said = None
+    safety_identifier: Said = None
+    prompt_cache_key: Said = None
+    prompt_cache_retention: Said = None
+    reasoning_effort: Said = None
+    verbosity: Said = None
+    service_tier: Said = None
+    store: Flag = None
+    metadata: Flat = None
+    logprobs: Flag = None
+    top_logprobs: Number = None
+    logit_bias: Flat = None
+    parallel_tool_calls: Flag = None
+    modalities: Texts = None
+    top_k: Number = None
+    min_p: Number = None
+    repetition_penalty: Number = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    response_format: Any = None
+    reasoning: Any = None
+    chat_template_kwargs: Any = None
+
+
+NESTED = frozenset({"tools", "tool_choice", "response_format", "reasoning", "chat_template_kwargs"})
+"""Fields of a body that hold what they like."""
