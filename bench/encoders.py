@@ -83,7 +83,8 @@ def compared(args: argparse.Namespace, outcomes: Outcomes, name: str) -> list[di
         got = routed(asked, seen[whole], worth)
         first = got if first is None else first
         change = {key: statistics.difference(got[key], first[key], asked.groups) for key in worth}
-        rows.append({"data": name, "prompts": len(asked), "encoder": label, "score": got["any"].mean(), **change})
+        score = float(got["any"].mean())
+        rows.append({"data": name, "prompts": len(asked), "encoder": label, "score": score, **change})
     return rows
 
 
