@@ -14,6 +14,7 @@ THOUGHTS = ("response.reasoning_text.delta", "response.reasoning_summary_text.de
 PLAIN = ("message", "reasoning")
 """Items whose words are told one by one; every other item that begins is something done."""
 
+CALLS = ("function_call", "custom_tool_call")
 REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
@@ -47,7 +48,7 @@ class ResponsesReading(Reading):
         self.usage = usage_of(response.get("usage"))
         if response.get("status") == "incomplete":
             return REASONS.get(str(_object(response.get("incomplete_details")).get("reason")), "length")
-        called = any(item.get("type") == "function_call" for item in objects(response.get("output")))
+        called = any(item.get("type") in CALLS for item in objects(response.get("output")))
         return "tool_calls" if called else "stop"
 
     def message(self, payload: dict[str, Any]) -> tuple[dict[str, Any], str | None]:

@@ -15,6 +15,7 @@ from experts.catalog import Demand, eligible
 from gateway import admin, chat, completions, embeddings, errors, hot, messages_handlers, passing, responses_handlers
 from gateway.auth import Keys
 from gateway.born import born
+from gateway.custom_chat import NAMED, in_functions, translated
 from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
 from gateway.idempotency import Idempotency, Recorder
@@ -110,10 +111,11 @@ class Door:
 
     def now(self, turn: Turn) -> bool:
         """Answers a turn in callbacks, if its route and its request allow that; else a handler must."""
-        if turn.route != "/v1/chat/completions" or IDEMPOTENCY_KEY in turn.call.headers:
+        call = turn.call
+        if turn.route != "/v1/chat/completions" or IDEMPOTENCY_KEY in call.headers or NAMED in call.body:
             return False
         try:
-            life = self.life(turn.call)
+            life = self.life(call)
             if not life.embed_now():
                 return False
         except APIError as error:
@@ -134,7 +136,10 @@ class Door:
         life = self.life(call)
         await life.embed()
         life.begin()
-        await self.answer(life, await run(life), reply)
+        if (names := translated(life)) is not None:
+            await in_functions(self, life, reply, names)
+        else:
+            await self.answer(life, await run(life), reply)
 
     def resume(self, life: Life, decision: Ask | Accept, turn: Turn) -> None:
         """Goes on in a task with what callbacks cannot do: from `decision` on."""

@@ -47,15 +47,15 @@ CHAT = fields(
 )
 PROMPT: Schema = {"anyOf": [TEXT, TEXTS, TOKENS, listed(TOKENS, 1)]}
 INPUT: Schema = {"anyOf": [NAME, TEXTS, TOKENS, listed(TOKENS, 1)]}
+ITEMS: Schema = {"anyOf": [TEXT, listed(OBJECT)]}
 TURN = fields(("role", "content"), role={"enum": ["user", "assistant"]}, content={"anyOf": [TEXT, PARTS]})
 
 BODIES: Mapping[str, Schema] = {
     "/v1/chat/completions": CHAT,
     "/v1/route": CHAT,
     "/v1/completions": fields(("model", "prompt"), model=NAME, prompt=PROMPT, **SAMPLING, **STREAM),
-    "/v1/responses": fields(
-        ("model",), model=NAME, input={"anyOf": [TEXT, listed(OBJECT)]}, instructions=TEXT, stream=YES_OR_NO
-    ),
+    "/v1/responses": fields(("model",), model=NAME, input=ITEMS, instructions=TEXT, stream=YES_OR_NO),
+    "/v1/responses/compact": fields(("model",), model=NAME, input=ITEMS, instructions=TEXT, previous_response_id=TEXT),
     "/v1/messages": fields(
         ("model", "messages", "max_tokens"), model=NAME, max_tokens=COUNT, messages=listed(TURN, 1), stream=YES_OR_NO
     ),

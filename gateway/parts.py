@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import orjson
 
 from experts.base import BrokenOff
+from gateway.custom import Unwrapped
 
-Kind = Literal["thought", "text", "refusal", "call"]
+Kind = Literal["thought", "text", "refusal", "call", "custom"]
 
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """One of them. A call has the id and the name of what is called; its text is the arguments."""
+    """One of them. A call has the id and the name of what is called; its text is the arguments, or what a free-form
+    tool is given, which is `wrapped` in them."""
 
     kind: Kind
     place: int
@@ -23,11 +25,17 @@ class Part:
     name: str = ""
     pieces: list[str] = field(default_factory=list)
     logprobs: list[Any] = field(default_factory=list)
+    wrapped: Unwrapped | None = None
 
     @property
     def text(self) -> str:
         """All of it so far."""
         return "".join(self.pieces)
+
+    @property
+    def arguments(self) -> str:
+        """Those of a call, as the expert wrote them."""
+        return self.text if self.wrapped is None else self.wrapped.raw
 
 
 class Step(NamedTuple):
@@ -43,7 +51,9 @@ class Parts:
     """Puts deltas in order: one part is open at a time. Calls that a server streams side by side wait for the one
     before them, whose arguments are over when they are whole JSON."""
 
-    def __init__(self) -> None:
+    def __init__(self, custom: Container[str] = ()) -> None:
+        """`custom` are the names of free-form tools."""
+        self.custom = custom
         self.all: list[Part] = []
         self.open: Part | None = None
         self.index: int | None = None
@@ -61,10 +71,10 @@ class Parts:
         if self.waiting:
             yield from self._calls(False)
 
-    def end(self) -> Iterator[Step]:
-        """What is still open closes."""
+    def end(self, cut: bool = False) -> Iterator[Step]:
+        """What is still open closes; whether the answer was `cut` by its cap. Raises as `take` does."""
         yield from self._calls(True)
-        yield from self._close()
+        yield from self._close(cut)
 
     def _grow(self, kind: Kind, piece: Any, logprobs: tuple[Any, ...] = ()) -> Iterator[Step]:
         if not isinstance(piece, str) or not piece:
@@ -73,16 +83,25 @@ class Parts:
             yield from self._calls(True)
             yield from self._begin(Part(kind, len(self.all)))
         assert self.open is not None
-        self.open.pieces.append(piece)
         self.open.logprobs += logprobs
-        yield Step("more", self.open, piece, logprobs)
+        yield from self._more(self.open, piece, logprobs)
+
+    def _argue(self, arguments: Any) -> Iterator[Step]:
+        part = self.open
+        if part is not None and isinstance(arguments, str) and arguments:
+            yield from self._more(part, arguments if part.wrapped is None else part.wrapped.take(arguments))
+
+    def _more(self, part: Part, piece: str, logprobs: tuple[Any, ...] = ()) -> Iterator[Step]:
+        if piece:
+            part.pieces.append(piece)
+            yield Step("more", part, piece, logprobs)
 
     def _calls(self, all_of_them: bool) -> Iterator[Step]:
         while self.waiting:
             mine = [call for index, call in self.waiting if index == self.index]
             self.waiting = [(index, call) for index, call in self.waiting if index != self.index]
             for call in mine:
-                yield from self._grow("call", _function(call).get("arguments"))
+                yield from self._argue(_function(call).get("arguments"))
             if not self.waiting:
                 return
             if self.index is not None and not all_of_them and not _whole(self.open):
@@ -92,9 +111,14 @@ class Parts:
                 raise BrokenOff("the expert went on with a tool call that was over")
             place = len(self.all)
             name = str(_function(call).get("name") or "")
-            yield from self._begin(Part("call", place, str(call.get("id") or f"call_{place}"), name))
+            yield from self._begin(self._call(place, str(call.get("id") or f"call_{place}"), name))
             self.index = index
             self.over.add(index)
+
+    def _call(self, place: int, call_id: str, name: str) -> Part:
+        if name in self.custom:
+            return Part("custom", place, call_id, name, wrapped=Unwrapped())
+        return Part("call", place, call_id, name)
 
     def _begin(self, part: Part) -> Iterator[Step]:
         yield from self._close()
@@ -102,8 +126,10 @@ class Parts:
         self.open = part
         yield Step("open", part)
 
-    def _close(self) -> Iterator[Step]:
+    def _close(self, cut: bool = False) -> Iterator[Step]:
         if self.open is not None:
+            if self.open.wrapped is not None:
+                yield from self._more(self.open, self.open.wrapped.end(cut))
             yield Step("close", self.open)
         self.open = self.index = None
 
@@ -115,7 +141,7 @@ def _function(call: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _whole(part: Part | None) -> bool:
     try:
-        orjson.loads(part.text if part is not None else "")
+        orjson.loads(part.arguments if part is not None else "")
     except orjson.JSONDecodeError:
         return False
     return True

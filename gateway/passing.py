@@ -51,7 +51,7 @@ ADDRESSES: Mapping[tuple[str, str], tuple[str, str]] = {
 }
 """What the body is, and what the endpoint gives."""
 
-ONE = ("/files", "/batches", "/embeddings")
+ONE = ("/files", "/batches", "/embeddings", "/responses")
 """Endpoints whose things live with one expert, or mean nothing to another: without a name it is the first."""
 FREE = ("/files", "/batches")
 
@@ -73,15 +73,20 @@ def _handler(door: Door, schools: dict[str, School], method: str, route: str) ->
 
     async def handler(call: HTTPCall, reply: Reply) -> None:
         key = door.keys.name(call.headers)
-        passed, fields = read(call, kind)
         path = call.path.removeprefix("/v1")
         school = schools.get(route) or schools.setdefault(route, side(door.school, path, Endpoint))
-        request = passed_on(request_of(passed, fields, call.id), call.headers)
-        await answer(life_of(door, school, request, path, key), reply)
+        await pass_on(door, school, call, kind, key, reply)
 
     shown = route + "{id}" if route.endswith("/") else route
     handler.__doc__ = f"{method} {shown}: {about}, passed through to an expert whose `paths` have it."
     return handler
+
+
+async def pass_on(door: Door, school: School, call: HTTPCall, kind: str, key: str, reply: Reply) -> None:
+    """Passes a call on to an expert of a side school, and its answer back. Raises APIError."""
+    passed, fields = read(call, kind)
+    request = passed_on(request_of(passed, fields, call.id), call.headers)
+    await answer(life_of(door, school, request, call.path.removeprefix("/v1"), key), reply)
 
 
 def read(call: HTTPCall, wanted: str) -> tuple[Passed, dict[str, Any]]:
@@ -140,8 +145,12 @@ def _words(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, list):
-        return [word for part in value for word in _words(part.get("text") if isinstance(part, dict) else part)]
+        return [word for part in value for word in _words(_said(part) if isinstance(part, dict) else part)]
     return []
+
+
+def _said(part: Mapping[str, Any]) -> Any:
+    return part.get("content") if part.get("text") is None else part["text"]
 
 
 def side(school: School, path: str, wrap: Callable[[OpenAIHTTP], Expert]) -> School:

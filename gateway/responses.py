@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from experts.base import Request
+from gateway import custom
 from gateway.chat import NUMBERS, check_number, wrong
 from gateway.errors import APIError
-from gateway.responses_input import Items, chat_name
+from gateway.responses_input import ADDED, Items, chat_name
 from gateway.translation import list_in, list_of, object_in, object_of, text_of, without_nothing
 
 DIALECT = "responses"
@@ -40,12 +41,15 @@ LOGPROBS = "message.output_text.logprobs"
 Fields = Mapping[str, Any]
 
 
-def check(fields: Fields) -> None:
-    """Raises APIError for what is wrong in any expert's eyes, with the `param` at fault."""
+def check(fields: Fields, compacting: bool = False) -> None:
+    """Raises APIError for what is wrong in any expert's eyes, with the `param` at fault. What is to be made short may
+    be an earlier response alone."""
     model = fields.get("model")
     if not isinstance(model, str) or not model:
         raise APIError(wrong(model), "model must be a non-empty string.", "model")
     given = fields.get("input")
+    if given is None and compacting and fields.get("previous_response_id") is not None:
+        given = [fields["previous_response_id"]]
     if not isinstance(given, str | list):
         raise APIError(wrong(given), "input must be a string or a list of items.", "input")
     if not given:
@@ -72,12 +76,9 @@ def request_of(fields: Fields, request_id: str, before: list[Any] | None = None)
     """The request of a body's fields; `before` are the items of the conversation that it goes on with.
     Raises APIError."""
     check(fields)
-    told = translated({**fields, "input": [*(before or []), *items(fields["input"])]})
-    native = dict(fields)
-    if before is not None:
-        native = {**native, "input": [*before, *items(fields["input"])]}
-        del native["previous_response_id"]
-    elif fields.get("previous_response_id"):
+    native = joined(fields, before)
+    told = translated({**native, "input": items(native["input"])})
+    if native.get("previous_response_id"):
         told.cannot("previous_response_id")
     return Request(
         tuple(told.messages),
@@ -89,6 +90,15 @@ def request_of(fields: Fields, request_id: str, before: list[Any] | None = None)
         untold=told.untold or next(iter(told.offers), ""),
         spare=told.spare,
     )
+
+
+def joined(fields: Fields, before: list[Any] | None) -> dict[str, Any]:
+    """The fields with the conversation that they go on with in them, if it is kept here."""
+    if before is None:
+        return dict(fields)
+    whole = {**fields, "input": [*before, *items(fields.get("input") or [])]}
+    del whole["previous_response_id"]
+    return whole
 
 
 def items(given: str | list[Any]) -> list[Any]:
@@ -148,20 +158,7 @@ def _text(text: Fields, told: Items) -> None:
 
 
 def _tools(fields: Fields, told: Items) -> None:
-    tools, functions = list_in(fields, "tools"), []
-    for place, value in enumerate(tools):
-        param = f"tools[{place}]"
-        tool = object_of(value, param)
-        match tool.get("type"):
-            case "function":
-                functions.append(_function(tool, None, param))
-            case "namespace":
-                inner = list_of(tool.get("tools"), f"{param}.tools")
-                functions += [_inner(each, tool, f"{param}.tools[{i}]", told) for i, each in enumerate(inner)]
-            case "custom":
-                told.cannot(f"{param}.type")
-            case _:
-                told.offers.append(f"{param}.type")
+    functions = [_function(each, told) for each in offered(fields, told)]
     choice, functions = _choice(fields.get("tool_choice"), functions, told)
     if functions:
         told.options["tools"] = functions
@@ -169,17 +166,61 @@ def _tools(fields: Fields, told: Items) -> None:
             told.options["tool_choice"] = choice
 
 
-def _inner(value: Any, namespace: Fields, param: str, told: Items) -> dict[str, Any]:
-    tool = object_of(value, param)
-    if tool.get("type", "function") != "function":
-        told.cannot(f"{param}.type")
-    return _function(tool, text_of(namespace, "name", param), param)
+class Offer(NamedTuple):
+    """A tool that the client runs: a function or a free-form tool, perhaps in a namespace."""
+
+    tool: Fields
+    namespace: str | None
+    place: str
+
+    @property
+    def chat_name(self) -> str:
+        """Its name in chat. Raises APIError."""
+        return chat_name(self.namespace, text_of(self.tool, "name", self.place))
+
+    @property
+    def custom(self) -> bool:
+        """Whether it is a free-form tool."""
+        return self.tool.get("type") == "custom"
 
 
-def _function(tool: Fields, namespace: str | None, param: str) -> dict[str, Any]:
-    names = ("description", "parameters", "strict")
-    about = without_nothing({name: tool.get(name) for name in names})
-    return {"type": "function", "function": {"name": chat_name(namespace, text_of(tool, "name", param)), **about}}
+def offered(fields: Fields, told: Items | None = None) -> list[Offer]:
+    """The tools of a request and those that its items add; what is no such tool is told. Raises APIError."""
+    told = told or Items()
+    found = _offers(list_in(fields, "tools"), "tools", None, told)
+    given = fields.get("input")
+    for place, item in enumerate(given if isinstance(given, list) else ()):
+        if isinstance(item, dict) and item.get("type") == ADDED:
+            where = f"input[{place}].tools"
+            found += _offers(list_of(item.get("tools"), where), where, None, told)
+    return found
+
+
+def _offers(tools: list[Any], where: str, namespace: str | None, told: Items) -> list[Offer]:
+    found = []
+    for place, value in enumerate(tools):
+        param = f"{where}[{place}]"
+        tool = object_of(value, param)
+        kind = tool.get("type", "function" if namespace else None)
+        if kind in ("function", "custom"):
+            found.append(Offer(tool, namespace, param))
+        elif namespace is not None:
+            told.cannot(f"{param}.type")
+        elif kind == "namespace":
+            inner = f"{param}.tools"
+            found += _offers(list_of(tool.get("tools"), inner), inner, text_of(tool, "name", param), told)
+        else:
+            told.offers.append(f"{param}.type")
+    return found
+
+
+def _function(offer: Offer, told: Items) -> dict[str, Any]:
+    if offer.custom:
+        return custom.function(
+            offer.chat_name, offer.tool, custom.format_of(offer.tool, offer.place), offer.place, told
+        )
+    about = without_nothing({name: offer.tool.get(name) for name in ("description", "parameters", "strict")})
+    return {"type": "function", "function": {"name": offer.chat_name, **about}}
 
 
 def _choice(choice: Any, functions: list[dict[str, Any]], told: Items) -> tuple[Any, list[dict[str, Any]]]:
@@ -187,7 +228,7 @@ def _choice(choice: Any, functions: list[dict[str, Any]], told: Items) -> tuple[
     if choice is None or isinstance(choice, str):
         return choice, functions
     match object_of(choice, "tool_choice"):
-        case {"type": "function", "name": str(name)}:
+        case {"type": "function" | "custom", "name": str(name)}:
             return {"type": "function", "function": {"name": chat_name(choice.get("namespace"), name)}}, functions
         case {"type": "allowed_tools", "mode": str(mode), "tools": list(tools)}:
             named = [object_of(tool, "tool_choice.tools") for tool in tools]
@@ -197,11 +238,6 @@ def _choice(choice: Any, functions: list[dict[str, Any]], told: Items) -> tuple[
     return None, functions
 
 
-def namespaces(fields: Fields) -> dict[str, tuple[str, str]]:
-    """The namespace and the name of each function that has one, by its name in chat."""
-    spaces = [tool for tool in fields.get("tools") or [] if tool.get("type") == "namespace"]
-    return {
-        chat_name(space["name"], tool["name"]): (space["name"], tool["name"])
-        for space in spaces
-        for tool in space["tools"]
-    }
+def called(fields: Fields) -> dict[str, Offer]:
+    """The tools that a chat expert may call under another name or in another form, by their names in chat."""
+    return {each.chat_name: each for each in offered(fields) if each.namespace or each.custom}

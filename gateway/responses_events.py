@@ -14,8 +14,8 @@ from experts.card import Usage
 from gateway.errors import APIError
 from gateway.marks import marked, spent
 from gateway.parts import Part, Parts, Step
-from gateway.responses import DIALECT, Fields, namespaces, wants_logprobs
-from gateway.responses_object import content_of, echoed, ending, item, name_of, usage
+from gateway.responses import DIALECT, Fields, called, wants_logprobs
+from gateway.responses_object import CALLS, content_of, echoed, ending, item, name_of, usage
 
 CUT = ("abort", "error")
 """What servers call the end of an answer that they gave up."""
@@ -25,9 +25,12 @@ DELTAS = {
     "refusal": "response.refusal",
     "thought": "response.reasoning_text",
     "call": "response.function_call_arguments",
+    "custom": "response.custom_tool_call_input",
 }
-WORDS = {"text": "text", "refusal": "refusal", "thought": "text", "call": "arguments"}
+WORDS = {"text": "text", "refusal": "refusal", "thought": "text", "call": "arguments", "custom": "input"}
 """What the event that a part is done calls its whole text."""
+
+ITEMS = {"function_call": "call", "custom_tool_call": "custom"}
 
 Event = dict[str, Any]
 
@@ -38,8 +41,8 @@ class Writer:
     def __init__(self, request: Request, fields: Fields, model: str, stored: bool) -> None:
         """`fields` are those of the client's body, which the answer repeats."""
         self.request, self.model = request, model
-        self.spaces, self.wants_logprobs = namespaces(fields), wants_logprobs(fields)
-        self.parts = Parts()
+        self.offers, self.wants_logprobs = called(request.native or fields), wants_logprobs(fields)
+        self.parts = Parts({name for name, offer in self.offers.items() if offer.custom})
         self.number = 0
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
@@ -113,8 +116,8 @@ class Writer:
     def _finish(self, counted: Usage | None) -> list[Event]:
         if self.finish_reason in CUT:
             raise BrokenOff("the expert gave its answer up")
-        closing = [event for step in self.parts.end() for event in self._told(step)]
         status, why = ending(self.finish_reason)
+        closing = [event for step in self.parts.end(status != "completed") for event in self._told(step)]
         self.response |= {
             "status": status,
             "incomplete_details": why,
@@ -129,7 +132,7 @@ class Writer:
         return [self._item(part, last if part is parts[-1] else "completed") for part in parts]
 
     def _item(self, part: Part, status: str) -> dict[str, Any]:
-        return item(part, self.request.id, status, self.spaces)
+        return item(part, self.request.id, status, self.offers)
 
     def _told(self, step: Step) -> Iterable[Event]:
         part = step.part
@@ -139,20 +142,20 @@ class Writer:
         match step.what:
             case "open":
                 yield {"type": "response.output_item.added", **place, "item": self._item(part, "in_progress")}
-                if part.kind != "call":
+                if part.kind not in CALLS:
                     yield {"type": "response.content_part.added", **inside, "part": content_of(part, "")}
             case "more":
                 logprobs = {"logprobs": step.logprobs} if part.kind == "text" else {}
-                at = where if part.kind == "call" else inside
+                at = where if part.kind in CALLS else inside
                 yield {"type": f"{DELTAS[part.kind]}.delta", **at, "delta": step.piece, **logprobs}
             case "close":
                 yield from self._closed(part, where, inside)
 
     def _closed(self, part: Part, where: Mapping[str, Any], inside: Mapping[str, Any]) -> Iterable[Event]:
-        at = where if part.kind == "call" else inside
+        at = where if part.kind in CALLS else inside
         logprobs = {"logprobs": part.logprobs} if part.kind == "text" else {}
         yield {"type": f"{DELTAS[part.kind]}.done", **at, WORDS[part.kind]: part.text, **logprobs}
-        if part.kind != "call":
+        if part.kind not in CALLS:
             yield {"type": "response.content_part.done", **inside, "part": content_of(part)}
         cut = ending(self.finish_reason)[0] == "incomplete" and part is self.parts.all[-1]
         status = "incomplete" if cut else "completed"
@@ -204,7 +207,8 @@ def replayed(output: list[dict[str, Any]]) -> Iterator[Event]:
     for place, each in enumerate(output):
         at = {"output_index": place}
         where = {"item_id": each.get("id"), **at}
-        yield {"type": "response.output_item.added", **at, "item": {**each, "status": "in_progress"}}
+        begun = {"status": "in_progress"} if "status" in each else {}
+        yield {"type": "response.output_item.added", **at, "item": {**each, **begun}}
         if each.get("type") == "message":
             for index, part in enumerate(each.get("content") or []):
                 kind = "refusal" if part.get("type") == "refusal" else "text"
@@ -213,9 +217,10 @@ def replayed(output: list[dict[str, Any]]) -> Iterator[Event]:
                 yield {"type": f"{DELTAS[kind]}.delta", **inside, "delta": said, "logprobs": []}
                 yield {"type": f"{DELTAS[kind]}.done", **inside, WORDS[kind]: said, "logprobs": []}
                 yield {"type": "response.content_part.done", **inside, "part": part}
-        elif each.get("type") == "function_call":
-            yield {"type": f"{DELTAS['call']}.delta", **where, "delta": each.get("arguments", "")}
-            yield {"type": f"{DELTAS['call']}.done", **where, "arguments": each.get("arguments", "")}
+        elif call := ITEMS.get(str(each.get("type"))):
+            given = each.get(WORDS[call], "")
+            yield {"type": f"{DELTAS[call]}.delta", **where, "delta": given}
+            yield {"type": f"{DELTAS[call]}.done", **where, WORDS[call]: given}
         yield {"type": "response.output_item.done", **at, "item": each}
 
 

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+import orjson
+from msgspec.structs import replace
+
 from experts.base import Request
-from gateway import errors, responses
+from experts.endpoint import Endpoint
+from gateway import errors, passing, responses
 from gateway.body import parsed
 from gateway.dialects import FAILURES, begun, nothing, respond
 from gateway.errors import APIError
@@ -20,8 +24,9 @@ from gateway.stored import Kept, Stored
 
 if TYPE_CHECKING:
     from gateway.handlers import Door
+    from gateway.school import School
 
-PREFIX = "/v1/responses/"
+PREFIX, COMPACT = "/v1/responses/", "/responses/compact"
 ENDED = ("completed", "failed", "incomplete", "cancelled")
 
 
@@ -30,6 +35,7 @@ def handlers(door: Door) -> dict[tuple[str, str], Handler]:
     own = Responses(door)
     return {
         ("POST", "/v1/responses"): own.create,
+        ("POST", f"{PREFIX}compact"): own.compact,
         ("GET", PREFIX): own.show,
         ("DELETE", PREFIX): own.delete,
         ("POST", f"{PREFIX}{{id}}/cancel"): own.cancel,
@@ -42,6 +48,8 @@ class Responses:
 
     def __init__(self, door: Door) -> None:
         self.door = door
+        self.side: School | None = None
+        """Those that can compact."""
 
     async def create(self, call: HTTPCall, reply: Reply) -> None:
         """POST /v1/responses: an answer of the school, whole, as events, or in the background."""
@@ -107,6 +115,17 @@ class Responses:
         assert self.door.stored is not None
         await self.door.stored.put(key, what)
 
+    async def compact(self, call: HTTPCall, reply: Reply) -> None:
+        """POST /v1/responses/compact: a long conversation made short, in a form that only the expert that made it can
+        read; passed through to one whose `paths` have /responses."""
+        key = self.door.keys.name(call.headers)
+        fields = parsed(call.body)
+        responses.check(fields, compacting=True)
+        whole = responses.joined(await self.resolved(fields, key), await self.before(fields, key))
+        body = call.body if whole == fields else orjson.dumps(whole)
+        self.side = self.side or passing.side(self.door.school, COMPACT, Endpoint)
+        await passing.pass_on(self.door, self.side, replace(call, body=body), passing.JSON, key, reply)
+
     async def before(self, fields: Mapping[str, Any], key: str) -> list[Any] | None:
         """The items of the conversation that a request goes on with, if they are kept here."""
         previous = fields.get("previous_response_id")
@@ -116,8 +135,8 @@ class Responses:
 
     async def resolved(self, fields: dict[str, Any], key: str) -> dict[str, Any]:
         """The fields with the items in them that the client names only: those of responses that are kept here."""
-        given = fields["input"]
-        if self.door.stored is None or isinstance(given, str):
+        given = fields.get("input")
+        if self.door.stored is None or not isinstance(given, list):
             return fields
         found = [await self.referenced(item, key, self.door.stored) for item in given]
         return {**fields, "input": found} if found != given else fields

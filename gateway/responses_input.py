@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.custom import arguments
 from gateway.translation import Translation, joined, list_of, object_of, text_of, without_nothing
 
 ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 """Chat templates of open models know no developer and drop it silently; OpenAI's take the two for one."""
+
+ADDED = "additional_tools"
+"""Items that offer more tools from their place on; in chat they are offered from the beginning."""
 
 Item = Mapping[str, Any]
 
@@ -30,10 +34,12 @@ class Items(Translation):
                 self.message(item, param)
             case "reasoning":
                 self.reasoning(item, param)
-            case "function_call":
+            case "function_call" | "custom_tool_call":
                 self.call(item, param)
-            case "function_call_output":
+            case "function_call_output" | "custom_tool_call_output":
                 self.output(item, param)
+            case "additional_tools":  # they are offered with the others
+                self.turn = None
             case _:
                 self.turn = None
                 self.cannot(f"{param}.type")
@@ -92,16 +98,20 @@ class Items(Translation):
             self.open()["reasoning_content"] = "\n".join(words)
 
     def call(self, item: Item, param: str) -> None:
-        """The assistant called a function."""
+        """The assistant called a function or a free-form tool."""
         name = chat_name(item.get("namespace"), text_of(item, "name", param))
-        function = {"name": name, "arguments": text_of(item, "arguments", param)}
+        if item.get("type") == "custom_tool_call":
+            given = arguments(text_of(item, "input", param))
+        else:
+            given = text_of(item, "arguments", param)
+        function = {"name": name, "arguments": given}
         call = {"id": text_of(item, "call_id", param), "type": "function", "function": function}
         if self.turn is None:
             self.begin()
         self.open().setdefault("tool_calls", []).append(call)
 
     def output(self, item: Item, param: str) -> None:
-        """A function gave something back."""
+        """A function or a free-form tool gave something back."""
         self.turn = None
         content = self.content(item.get("output"), f"{param}.output")
         self.messages.append({"role": "tool", "tool_call_id": text_of(item, "call_id", param), "content": content})

@@ -7,6 +7,7 @@ from typing import Any
 
 from experts.card import Usage
 from gateway.parts import Part
+from gateway.responses import Offer
 
 Fields = Mapping[str, Any]
 
@@ -65,7 +66,8 @@ def usage(tokens: Usage | None) -> dict[str, Any] | None:
     }
 
 
-KINDS = {"thought": "rs", "call": "fc", "text": "msg", "refusal": "msg"}
+KINDS = {"thought": "rs", "call": "fc", "custom": "ctc", "text": "msg", "refusal": "msg"}
+CALLS = ("call", "custom")
 
 
 def name_of(part: Part, request_id: str) -> str:
@@ -73,19 +75,36 @@ def name_of(part: Part, request_id: str) -> str:
     return f"{KINDS[part.kind]}_{request_id}_{part.place}"
 
 
-def item(part: Part, request_id: str, status: str, spaces: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    """A part of the answer as an item of the output; `spaces` are the namespaces of functions by their chat names."""
+def item(part: Part, request_id: str, status: str, offers: Mapping[str, Offer]) -> dict[str, Any]:
+    """A part of the answer as an item of the output; `offers` are the tools that chat calls by another name."""
     name = name_of(part, request_id)
-    content = [] if status == "in_progress" else [content_of(part)]
+    begun = status == "in_progress"
     match part.kind:
         case "thought":
+            content = [] if begun else [content_of(part)]
             return {"id": name, "type": "reasoning", "summary": [], "content": content, "status": status}
         case "call":
-            space, function = spaces.get(part.name, (None, part.name))
-            about = {} if space is None else {"namespace": space}
-            call = {"call_id": part.id, "name": function, "arguments": part.text if content else "", **about}
-            return {"id": name, "type": "function_call", "status": status, **call}
+            call = _call(part, offers.get(part.name))
+            return {
+                "id": name,
+                "type": "function_call",
+                "status": status,
+                **call,
+                "arguments": "" if begun else part.text,
+            }
+        case "custom":
+            call = _call(part, offers.get(part.name))
+            return {"id": name, "type": "custom_tool_call", **call, "input": "" if begun else part.text}
+    content = [] if begun else [content_of(part)]
     return {"id": name, "type": "message", "role": "assistant", "status": status, "content": content}
+
+
+def _call(part: Part, offer: Offer | None) -> dict[str, Any]:
+    """Who is called, by the names that the client has for it."""
+    if offer is None:
+        return {"call_id": part.id, "name": part.name}
+    space = {"namespace": offer.namespace} if offer.namespace else {}
+    return {"call_id": part.id, "name": offer.tool["name"], **space}
 
 
 def content_of(part: Part, text: str | None = None) -> dict[str, Any]:
@@ -110,7 +129,14 @@ def ending(finish_reason: str | None) -> tuple[str, dict[str, str] | None]:
     return "completed", None
 
 
-PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc", "function_call_output": "fco"}
+PREFIXES = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
+}
 
 
 def listed(items: list[Any], request_id: str) -> list[dict[str, Any]]:

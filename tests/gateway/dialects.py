@@ -9,6 +9,8 @@ import orjson
 
 Fields = dict[str, Any]
 
+CUSTOM = "patch"
+"""The one free-form tool, and how the names of its calls begin."""
 SAME = ("temperature", "top_p", "metadata", "parallel_tool_calls", "user", "seed", "stop", "stream", "service_tier")
 
 
@@ -37,20 +39,32 @@ def responses_of(messages: Iterable[Mapping[str, Any]], options: Fields) -> Fiel
     if text:
         body["text"] = text
     if "tools" in options:
-        body["tools"] = [{"type": "function", **tool["function"]} for tool in options["tools"]]
+        body["tools"] = [tool_of(tool["function"]) for tool in options["tools"]]
     match options.get("tool_choice"):
         case str(word):
             body["tool_choice"] = word
         case {"function": {"name": name}}:
-            body["tool_choice"] = {"type": "function", "name": name}
+            body["tool_choice"] = {"type": "custom" if name == CUSTOM else "function", "name": name}
     return body
+
+
+def tool_of(function: Fields) -> Fields:
+    """A function, or the free-form tool that it stands for."""
+    if function["name"] != CUSTOM:
+        return {"type": "function", **function}
+    about = kept(function, ("name", "description"))
+    pattern = function["parameters"]["properties"]["input"].get("pattern")
+    if pattern is not None:
+        about["format"] = {"type": "grammar", "syntax": "regex", "definition": pattern}
+    return {"type": "custom", **about}
 
 
 def items_of(message: Mapping[str, Any]) -> list[Fields]:
     role = message["role"]
     if role == "tool":
-        output = content_of(message["content"], "input_text")
-        return [{"type": "function_call_output", "call_id": message["tool_call_id"], "output": output}]
+        output, call = content_of(message["content"], "input_text"), message["tool_call_id"]
+        kind = "custom_tool_call_output" if call.startswith(CUSTOM) else "function_call_output"
+        return [{"type": kind, "call_id": call, "output": output}]
     found: list[Fields] = []
     if "reasoning_content" in message:
         text = {"type": "reasoning_text", "text": message["reasoning_content"]}
@@ -59,8 +73,15 @@ def items_of(message: Mapping[str, Any]) -> list[Fields]:
         kind = "output_text" if role == "assistant" else "input_text"
         found.append({"type": "message", "role": role, "content": content_of(message["content"], kind)})
     for call in message.get("tool_calls", []):
-        found.append({"type": "function_call", "call_id": call["id"], **call["function"]})
+        found.append(call_of(call["id"], call["function"]))
     return found
+
+
+def call_of(call_id: str, function: Fields) -> Fields:
+    if function["name"] != CUSTOM:
+        return {"type": "function_call", "call_id": call_id, **function}
+    given = orjson.loads(function["arguments"])["input"]
+    return {"type": "custom_tool_call", "call_id": call_id, "name": CUSTOM, "input": given}
 
 
 def content_of(content: Any, text: str) -> Any:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from gateway import responses
 from gateway.errors import APIError
-from tests.gateway.dialects import plain_responses, responses_of
+from tests.gateway.dialects import CUSTOM, plain_responses, responses_of
 
 WORDS = st.text(min_size=1, max_size=8)
 NAMES = st.sampled_from(["add", "get_weather", "search"])
+CUSTOM_IDS = st.sampled_from([f"{CUSTOM}_1", f"{CUSTOM}_2"])
 IDS = st.sampled_from(["call_1", "call_2", "call_3"])
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
 ARGUMENTS = st.dictionaries(WORDS, st.integers(-9, 9) | WORDS, max_size=2)
@@ -43,6 +44,8 @@ ITEMS = st.one_of(
     object_of({"type": st.just("message"), "role": st.just("assistant"), "content": TEXTS}, id=WORDS),
     object_of({"type": st.just("function_call"), "call_id": IDS, "name": NAMES, "arguments": WORDS}),
     object_of({"type": st.just("function_call_output"), "call_id": IDS, "output": CONTENT}),
+    object_of({"type": st.just("custom_tool_call"), "call_id": CUSTOM_IDS, "name": st.just(CUSTOM), "input": WORDS}),
+    object_of({"type": st.just("custom_tool_call_output"), "call_id": CUSTOM_IDS, "output": CONTENT}),
     REASONING,
 )
 FORMATS = st.sampled_from(
@@ -66,7 +69,10 @@ RESPONSES = object_of(
     reasoning=st.fixed_dictionaries({"effort": st.sampled_from(["low", "high"])}),
     text=st.fixed_dictionaries({"format": FORMATS}, optional={"verbosity": st.just("low")}),
 )
-CHOICES = st.sampled_from(["auto", "none", "required", {"type": "function", "name": "add"}])
+FREE: dict[str, Any] = {"type": "custom", "name": CUSTOM, "description": "Edits files."}
+PHONE = {"type": "custom", "name": CUSTOM, "format": {"type": "grammar", "syntax": "regex", "definition": "^[0-9]+$"}}
+NAMED = [{"type": "function", "name": "add"}, {"type": "custom", "name": CUSTOM}]
+CHOICES = st.sampled_from(["auto", "none", "required", *NAMED])
 
 
 def test_a_developer_is_a_system_to_chat_servers_and_instructions_come_first():
@@ -80,10 +86,10 @@ def test_a_developer_is_a_system_to_chat_servers_and_instructions_come_first():
 
 
 @settings(max_examples=300, deadline=None)
-@given(RESPONSES, st.none() | CHOICES)
-def test_a_responses_request_comes_back_from_chat_as_it_was(body, choice):
+@given(RESPONSES, st.none() | CHOICES, st.sampled_from([FREE, PHONE]))
+def test_a_responses_request_comes_back_from_chat_as_it_was(body, choice, custom):
     if choice is not None:
-        body = {**body, "tools": [TOOL], "tool_choice": choice}
+        body = {**body, "tools": [TOOL, custom], "tool_choice": choice}
     request = responses.request_of({"model": "m", **body}, "1")
 
     assert request.untold == ""
@@ -112,7 +118,7 @@ def test_functions_in_a_namespace_are_offered_under_long_names():
     assert request.untold == ""
     assert request.options["tools"][0]["function"]["name"] == "git__add"
     assert request.messages[0]["tool_calls"][0]["function"]["name"] == "git__add"
-    assert responses.namespaces({"tools": [space]}) == {"git__add": ("git", "add")}
+    assert responses.called({"tools": [space]}) == {"git__add": (TOOL, "git", "tools[0].tools[0]")}
 
 
 def test_a_choice_of_some_tools_is_an_offer_of_those():
@@ -126,17 +132,22 @@ def test_a_choice_of_some_tools_is_an_offer_of_those():
 
 
 USER = {"type": "message", "role": "user", "content": "hi"}
+GRAMMAR = {
+    "type": "custom",
+    "name": "patch",
+    "description": "Edits files.",
+    "format": {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"},
+}
 
 
 @pytest.mark.parametrize(
     ("more", "param"),
     [
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
-        ({"tools": [TOOL, {"type": "custom", "name": "patch"}]}, "tools[1].type"),
-        (
-            {"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "x"}]}]},
-            "tools[0].tools[0].type",
-        ),
+        ({"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "mcp"}]}]}, "tools[0].tools[0].type"),
+        ({"tools": [{"type": "custom", "name": "patch", "format": {"type": "abnf"}}]}, "tools[0].format"),
+        ({"tools": [GRAMMAR], "tool_choice": "required"}, "tools[0].format"),
+        ({"tools": [GRAMMAR], "tool_choice": {"type": "custom", "name": "patch"}}, "tools[0].format"),
         ({"tools": [TOOL], "tool_choice": {"type": "web_search"}}, "tool_choice"),
         (
             {"input": [USER, {"type": "reasoning", "summary": [], "encrypted_content": "x"}]},

@@ -5,16 +5,17 @@ import platform
 
 import pytest
 
-from tests.clients.conftest import REPOSITORY
+from experts.scripted import Scripted
+from tests.clients.conftest import CARD, REPOSITORY, Client
 from tests.clients.conftest import client as client
-from tests.gateway.conftest import KEY
+from tests.gateway.conftest import KEY, make_door, serving
 
 MODULES = REPOSITORY / "tests" / "clients" / "agents" / "node_modules"
 ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 OPENCODE = MODULES / f"opencode-{platform.system().lower()}-{ARCHITECTURE}" / "bin" / "opencode"
 AIDER = REPOSITORY / ".venv-aider" / "bin" / "aider"
 CODEX = """
-model = "auto"
+model = "{model}"
 model_provider = "lyceum"
 [model_providers.lyceum]
 name = "lyceum"
@@ -32,22 +33,40 @@ def project(client):
     return folder
 
 
-async def test_codex(client, project):
+async def codex(client, project, model, sandbox):
+    """One turn of Codex."""
     home = client.home / ".codex"
     home.mkdir()
-    (home / "config.toml").write_text(CODEX.format(url=client.served.url))
-    command = [
-        str(MODULES / ".bin" / "codex"),
-        "exec",
-        "--skip-git-repo-check",
-        "--cd",
-        str(project),
-        "--sandbox",
-        "read-only",
-    ]
-    said = await client.command(*command, "say hi", CODEX_HOME=str(home))
+    (home / "config.toml").write_text(CODEX.format(url=client.served.url, model=model))
+    command = [str(MODULES / ".bin" / "codex"), "exec", "--skip-git-repo-check", "--cd", str(project)]
+    return await client.command(*command, "--sandbox", sandbox, "say hi", CODEX_HOME=str(home))
+
+
+async def test_codex(client, project):
+    said = await codex(client, project, "auto", "read-only")
     assert "The tool said" in said, "it ran what the model called, and told it what came of it"
     assert asked(client) >= 2
+
+
+def patching(request):
+    """Adds a file by Codex's free-form tool for patches."""
+    if request.messages[-1]["role"] == "tool":
+        return f"The tool said: {request.messages[-1]['content']}"
+    patch = '*** Begin Patch\n*** Add File: poem.txt\n+The "sea"!\n*** End Patch\n'
+    function = {"name": "apply_patch", "arguments": json.dumps({"input": patch})}
+    return {"role": "assistant", "tool_calls": [{"index": 0, "id": "c", "type": "function", "function": function}]}
+
+
+async def test_codex_patches_a_file_with_its_free_form_tool(tmp_path):
+    """A model of which Codex knows that it has such a tool; the expert knows nothing but functions."""
+    for name in ("home", "project"):
+        (tmp_path / name).mkdir()
+    async with serving(make_door(tmp_path, [Scripted("gpt-5.5", CARD, answer=patching)])) as served:
+        client = Client(served, tmp_path / "home")
+        said = await codex(client, tmp_path / "project", "gpt-5.5", "workspace-write")
+
+    assert "The tool said" in said
+    assert (tmp_path / "project" / "poem.txt").read_text() == 'The "sea"!\n'
 
 
 async def test_opencode(client, project):
