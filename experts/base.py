@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from msgspec import Struct, field
 
 from experts.card import Card, Usage
-from experts.wrappers import bare
+from experts.reading import LAST, Message, look
+from experts.reading import text as text  # every reader of contents takes it from here
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-Message = Mapping[str, Any]
-LAST: list[tuple[tuple[Message, ...], str]] = [((), "")]
-"""The messages whose prompt was read last, and the prompt: a request's is asked for several times in a row."""
 
 CHAT = "chat"
 """The dialect that every expert speaks unless its card says otherwise: chat completions."""
@@ -72,31 +69,8 @@ class Request(Struct, frozen=True):
     @property
     def prompt(self) -> str:
         """The human's last words, without what an agent wrapped around them: what is routed on."""
-        messages, words = LAST[0]
-        if messages is not self.messages:
-            words = self._words()
-            LAST[0] = self.messages, words
-        return words
-
-    def _words(self) -> str:
-        last = ""
-        for message in reversed(self.messages):
-            if message.get("role") == "user":
-                said = text(message.get("content"))
-                if words := bare(said):
-                    return words
-                last = last or said
-        return last or (text(self.messages[-1].get("content")) if self.messages else "")
-
-
-def text(content: Any) -> str:
-    """The readable part of a message's content: a string, or the text parts of a list joined by newlines."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    parts = (part.get("text") for part in content if isinstance(part, dict))
-    return "\n".join(part for part in parts if isinstance(part, str))
+        last = LAST[0]
+        return last.prompt if last.messages is self.messages else look(self.messages).prompt
 
 
 class Chunk(Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from experts.base import Request
 from gateway.errands import NAME, errand
-from gateway.hops import passed_on
+from gateway.hops import HEADER, passed_on
 from gateway.life import Life
 from gateway.sessions import follow
 from policies.pick import Threshold, instead
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def born(door: Door, request: Request, key: str, headers: Mapping[bytes, bytes]) -> Life:
     """The life of a request. A client's own errand goes to the cheapest expert and belongs to no conversation.
     Raises APIError."""
-    request = passed_on(request, headers)
+    if HEADER in headers:
+        request = passed_on(request, headers)
     name, policy = door.policy(request.model)
     school = door.school
     if request.model not in school.experts and errand(request.messages, request.options):

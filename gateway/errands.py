@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experts.base import text
+from experts.reading import look
 
 NAME = "errand"
 """What the ledger calls the policy of such a request, so that nobody counts it among the judged ones."""
@@ -35,14 +35,21 @@ LONGEST = 4
 
 def errand(messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> bool:
     """Whether a request is a client's own errand. One with tools to call never is."""
-    if options.get("tools") or not 0 < len(messages) <= LONGEST:
+    if len(messages) > LONGEST or options.get("tools"):
         return False
-    return _asks(messages[0].get("content")) or (len(messages) > 1 and _asks(messages[-1].get("content")))
+    found = look(messages)
+    asked = found.texts if len(found.texts) <= 2 else [found.texts[0], found.texts[-1]]
+    both = "\n".join(asked if found.letters <= 4 * ENDS else map(_ends, asked))
+    if "itle" not in both and "onv" not in both and "#" not in both:
+        return False
+    return any(map(_asks, map(_ends, asked)))
 
 
-def _asks(content: Any) -> bool:
-    said = content if isinstance(content, str) else text(content)
-    ends = said if len(said) <= 2 * ENDS else f"{said[:ENDS]}\n{said[-ENDS:]}"
+def _ends(said: str) -> str:
+    return said if len(said) <= 2 * ENDS else f"{said[:ENDS]}\n{said[-ENDS:]}"
+
+
+def _asks(ends: str) -> bool:
     return _may_ask(ends) and ERRAND.search(ends) is not None
 
 

@@ -10,7 +10,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from experts.base import Request, text
+from experts.base import Request
+from experts.reading import look
 
 if TYPE_CHECKING:
     from gateway.life import Life
@@ -21,18 +22,25 @@ ANY = frozenset(HEADERS)
 MOST = 4096
 """Conversations of one key; the one that was idle longest makes room."""
 OPENING = frozenset({"system", "developer", "user"})
+LONG = 4096
+"""Letters of a text that are looked at, half of them at its beginning."""
 
 
 def follow(life: Life, headers: Mapping[bytes, bytes]) -> None:
     """Tells a life its conversation, and who answered there last; one without a name has to have begun for that."""
-    sessions = life.school.sessions
-    life.session = named(headers, life.request)
-    follows = bool(life.session)
-    if not follows:
-        opening = beginning(life.request)
-        life.session, follows = hash(tuple(opening)), len(opening) < len(life.request.messages)
-    if follows:
-        life.sticky = sessions.expert(life.key, life.session)
+    request = life.request
+    if not ANY.isdisjoint(headers) or "prompt_cache_key" in request.options or request.native is not None:
+        life.session = named(headers, request)
+    if not life.session:
+        found = look(request.messages)
+        opening = found.texts
+        begun = not OPENING.issuperset(found.roles)
+        if begun:
+            opening = opening[: next(place for place, role in enumerate(found.roles) if role not in OPENING)]
+        life.session = hash(tuple(opening if found.letters <= LONG else map(ends, opening)))
+        if not begun:
+            return
+    life.sticky = life.school.sessions.expert(life.key, life.session)
 
 
 def named(headers: Mapping[bytes, bytes], request: Request) -> int:
@@ -45,15 +53,9 @@ def named(headers: Mapping[bytes, bytes], request: Request) -> int:
     return hash(told) if isinstance(told, str) else 0
 
 
-def beginning(request: Request) -> list[str]:
-    """What was said before the first answer."""
-    opening: list[str] = []
-    for message in request.messages:
-        if message.get("role") not in OPENING:
-            break
-        content = message.get("content")
-        opening.append(content if isinstance(content, str) else text(content))
-    return opening
+def ends(said: str) -> str:
+    """A long text by its length, its beginning and its end: what is between costs time and tells nothing more."""
+    return said if len(said) <= LONG else f"{len(said)} {said[: LONG // 2]}{said[-LONG // 2 :]}"
 
 
 class Sessions:

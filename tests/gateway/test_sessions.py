@@ -158,3 +158,12 @@ async def test_an_errand_goes_to_the_cheapest_is_marked_and_moves_no_conversatio
     rows = two.ledger("decisions")
     assert [row["policy"] for row in rows] == ["only", "errand", "auto"]
     assert rows[1]["why"].startswith("the cheapest")
+
+
+async def test_a_conversation_that_begins_with_a_long_text_is_known_by_its_ends(two):
+    long = {"role": "user", "content": "begin " + "x" * 10_000 + " end"}
+    assert await who(two, long, model="second") == "second"
+    assert await who(two, long, SAID, TWO) == "second"
+    for changed in ("Begin", "xx end"):
+        other = {**long, "content": long["content"].replace(changed.strip("x").lower(), changed, 1)}
+        assert await who(two, other, SAID, TWO) == "first"

@@ -43,7 +43,7 @@ OPTIONS: dict[str, Any] = {
     "tools": [WEATHER],
     "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}},
 }
-EDGES = some.sampled_from(
+EDGES: Any = some.sampled_from(
     [None, True, False, 0, 1, -1, 2, 2.5, -2.0, 1.0, 10_000_000, 10_000_001, 2**63, 2**64, 1e20, "", "x", [], {}]
 )
 JUNK = some.recursive(

@@ -1,0 +1,84 @@
+"""What one look at a conversation finds: who says what, how long it is, of what kinds, and what is asked last.
+
+Several ask for parts of it in turn while a request is decided on, so the conversation that was looked at last is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from msgspec import Struct
+
+from experts.wrappers import bare
+
+Message = Mapping[str, Any]
+TEXT = frozenset({"text"})
+KINDS = {"image_url": "image", "input_image": "image", "input_audio": "audio", "file": "file"}
+"""What the types of a message's parts are; all others are text."""
+ROLE, CONTENT = itemgetter("role"), itemgetter("content")
+STRINGS = frozenset({str})
+
+
+class Reading(Struct, frozen=True):
+    """What was found."""
+
+    messages: Sequence[Message]
+    roles: list[Any]
+    """Of each message."""
+    texts: list[str]
+    """The readable part of each message."""
+    letters: int
+    """Of all texts."""
+    kinds: frozenset[str]
+    """The modalities of what is said."""
+    prompt: str
+    """The human's last words, without what an agent wrapped around them; else the last text."""
+
+
+def look(messages: Sequence[Message]) -> Reading:
+    """Reads a conversation, unless it is the one that was read last: nobody may change its messages."""
+    last = LAST[0]
+    if last.messages is messages:
+        return last
+    kinds = TEXT
+    try:
+        roles, texts = [*map(ROLE, messages)], [*map(CONTENT, messages)]
+    except KeyError:
+        roles, texts = [each.get("role") for each in messages], [each.get("content") for each in messages]
+    if not STRINGS.issuperset(map(type, texts)):
+        kinds = TEXT.union(*(map(_kind, content) for content in texts if isinstance(content, list)))
+        texts = [text(content) for content in texts]
+    words = bare(texts[-1]) if texts and roles[-1] == "user" else ""
+    last = LAST[0] = Reading(messages, roles, texts, sum(map(len, texts)), kinds, words or _words(roles, texts))
+    return last
+
+
+LAST = [Reading((), [], [], 0, TEXT, "")]
+
+
+def _words(roles: Sequence[Any], texts: Sequence[str]) -> str:
+    """A human's words before the last message, or what there is instead."""
+    last = ""
+    for place in range(len(texts) - 1, -1, -1):
+        if roles[place] == "user":
+            if words := bare(texts[place]):
+                return words
+            last = last or texts[place]
+    return last or (texts[-1] if texts else "")
+
+
+def text(content: Any) -> str:
+    """The readable part of a message's content: a string, or the text parts of a list joined by newlines."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (part.get("text") for part in content if isinstance(part, dict))
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
+def _kind(part: Any) -> str:
+    kind = str(part.get("type", "text")) if isinstance(part, dict) else "text"
+    return KINDS.get(kind, "text")
