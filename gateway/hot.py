@@ -12,6 +12,7 @@ from experts.openai_http import OpenAIHTTP
 from gateway import errors
 from gateway.chat import Events
 from gateway.errors import APIError
+from gateway.explained import Explaining, explained
 from gateway.http import HTTPCall, Reply
 from gateway.leaving import leave
 from gateway.life import Life
@@ -81,13 +82,16 @@ class Hot:
         self.call = None
 
         async def handler(_: HTTPCall, reply: Reply) -> None:
-            await send(self.life, events, chunks, reply)
+            with Explaining(self.life):
+                await send(self.life, events, chunks, reply)
 
         self.turn.line.spawn(self.turn, handler)
 
     def refuse(self, error: Exception) -> None:
         """Ends the turn with an error body."""
-        known = errors.of(error)
+        call = self.call
+        asked = "" if call is None or call.exchange is None else call.expert.name
+        known = explained(self.life, error, asked)
         errors.log(known, error, self.turn.call.path, self.turn.call.id)
         self.turn.respond(known.http_status, [*JSON, *known.all_headers()], known.encoded())
         self.over()
@@ -111,12 +115,18 @@ class Hot:
     def when_durable(self, row: Group | None, then: Callable[[], None]) -> None:
         """Calls `then` once the last decision and a row written after it are in the ledger; if they cannot be, the
         client is told, if it is still there."""
-        for group in (row, self.life.recorded):  # groups end in the order in which they were begun
-            if group is not None and not group.done:
-                group.waiting.append(partial(self.when_durable, row, then))
-                return
-            if group is not None and group.error is not None and not self.gone:
+        last = row or self.life.recorded  # groups end in the order in which they were begun
+        if last is None or last.done:
+            self.durable(row, then)
+        else:
+            last.then(partial(self.durable, row, then))
+
+    def durable(self, row: Group | None, then: Callable[[], None]) -> None:
+        """Both have ended."""
+        if self.gone:
+            return
+        for group in (self.life.recorded, row):
+            if group is not None and group.error is not None:
                 self.refuse(group.error)
                 return
-        if not self.gone:
-            then()
+        then()

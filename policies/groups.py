@@ -11,9 +11,11 @@ from functools import partial
 class Group:
     """Rows that become durable together. Whoever depends on them awaits the group, or leaves a call with `then`."""
 
-    __slots__ = ("cost", "done", "error", "first", "last", "lines", "waiting")
+    __slots__ = ("cost", "done", "error", "first", "hurry", "last", "lines", "waiting")
 
-    def __init__(self, time: float = 0.0) -> None:
+    def __init__(self, time: float = 0.0, hurry: Callable[[], None] | None = None) -> None:
+        """`hurry` is called when the first one waits: until then the rows may gather."""
+        self.hurry = hurry
         self.lines: list[bytes] = []
         self.first = self.last = time
         """Unix seconds of the earliest and the latest row."""
@@ -37,8 +39,10 @@ class Group:
         """Calls once the rows are durable or have failed: at once if they are."""
         if self.done:
             call()
-        else:
-            self.waiting.append(call)
+            return
+        if not self.waiting and self.hurry is not None:
+            self.hurry()
+        self.waiting.append(call)
 
     def end(self, error: Exception | None = None) -> None:
         """The rows are durable, or cannot be."""
@@ -59,7 +63,7 @@ class Group:
         """Raises StoreUnavailable if the rows cannot be written."""
         if not self.done:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.waiting.append(partial(_wake, future))
+            self.then(partial(_wake, future))
             yield from future
         if self.error is not None:
             raise self.error

@@ -1,7 +1,8 @@
 """The append-only record of every decision and outcome, in one SQLite file that survives kill -9.
 
 Rows that become durable together are one record of the file, so that a request costs it next to nothing; the views
-`decisions` and `outcomes` show them row by row to whoever asks in SQL.
+`decisions` and `outcomes` show them row by row to whoever asks in SQL. With `normal` durability rows are appended to a
+journal beside the file, and brought into it a moment later: nobody waits for a thread or a commit.
 
 A full disk or a failed write makes the ledger unavailable: rows are refused at once and it tries again after a
 second. After a failed fsync or found damage nobody knows what the disk holds: it stays unavailable until a restart.
@@ -10,27 +11,37 @@ second. After a failed fsync or found damage nobody knows what the disk holds: i
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
-import zlib
+import time
 from collections.abc import Sequence
+from functools import partial
+from logging import getLogger
 from pathlib import Path
 from typing import Any, Literal
 
 from policies.batches import StoreUnavailable
 from policies.groups import Group, refused
+from policies.imports import bring_in, insert, take_over
+from policies.journal import Journal, Part
 from policies.record import Record
 from policies.rows import Row, encode
 from policies.stored import MIGRATIONS
-from policies.writer import Writer
+from policies.writer import RETRY_SECONDS, Writer
+
+logger = getLogger("lyceum")
 
 Durability = Literal["full", "normal"]
 """`full`: what was acknowledged survives a power cut. `normal`: it survives kill -9 of every process, and the machine
 may lose the last seconds before it loses power; nothing is ever damaged."""
 
+GATHER_SECONDS = 0.005
+"""How long rows gather for which nobody waits: decisions, while the experts work."""
+ROLL_SECONDS = 0.25
+"""How long a journal's file gathers before it is brought into the ledger's."""
+
 LedgerUnavailable = StoreUnavailable
 """The row is not durable: no answer may be given that is not recorded."""
-
-INSERT = "INSERT INTO groups (first, last, cost, lines, checksum) VALUES (?, ?, ?, ?, ?)"
 
 
 class Ledger(Record):
@@ -38,8 +49,16 @@ class Ledger(Record):
 
     def __init__(self, path: Path, durability: Durability = "full") -> None:
         super().__init__(path)
-        self._writer = Writer(path, MIGRATIONS, _insert, durability)
+        take_over(path)
+        self._writer: Writer[Group | Part] = Writer(path, MIGRATIONS, _store, durability)
+        self._journal = Journal(path) if durability == "normal" else None
         self._open: Group | None = None
+        self._gathering: asyncio.TimerHandle | None = None
+        self._rolling: asyncio.TimerHandle | None = None
+        self._parts: dict[Part, asyncio.Future[Any] | None] = {}
+        """Files that wait to be brought in; `None`: it is tried again later."""
+        self._failed: str | None = None
+        self._retry_at = 0.0
 
     @classmethod
     def open(cls, path: Path, durability: Durability = "full") -> Ledger:
@@ -48,32 +67,93 @@ class Ledger(Record):
 
     @property
     def available(self) -> bool:
-        """Whether the last write succeeded: if not, do not begin what must be recorded."""
-        return self._writer.available
+        """Whether rows can be written, as far as is known: if not, do not begin what must be recorded."""
+        return self._writer.open and self._refusal() is None
 
     def write(self, row: Row) -> Group:
         """Queues a row. Its group ends when it is durable, or with LedgerUnavailable.
         A row that is there already is shown once, so writing again after an error is safe."""
         group = self._open
         if group is None:
-            why = self._writer.refusal()
+            why = self._refusal()
             if why is not None:
                 return refused(LedgerUnavailable(why))
-            self._open = group = Group(row.time)
-            asyncio.get_running_loop().call_soon(self._hand_over)
+            self._open = group = Group(row.time, self._soon)
+            if self._gathering is None:
+                self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._gathered)
         group.add(encode(row), row.time, getattr(row, "cost", None))
         return group
 
     async def close(self) -> None:
-        """Writes what is queued and ends."""
+        """Writes what is queued and ends. What cannot be brought in stays in its journal until the next start."""
         self._hand_over()
+        self._roll()
+        if waiting := [future for future in self._parts.values() if future is not None]:
+            await asyncio.wait(waiting)
         await self._writer.close()
+        while self._parts:
+            os.close(self._parts.popitem()[0].file)
+
+    def _refusal(self) -> str | None:
+        """Why nothing can be written now."""
+        if self._failed is not None and time.monotonic() < self._retry_at:
+            return self._failed
+        return self._writer.refusal()
+
+    def _soon(self) -> None:
+        """Somebody waits: what this turn of the loop queues goes along."""
+        asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _gathered(self) -> None:
+        """Nobody has waited for what is queued."""
+        self._gathering = None
+        self._hand_over()
 
     def _hand_over(self) -> None:
-        """What was queued since the loop's last turn goes to the disk as one group."""
+        """What is queued goes to the disk as one group."""
         group, self._open = self._open, None
-        if group is not None:
+        if group is None:
+            return
+        group.hurry = None
+        if self._journal is None or not self._writer.open:
             self._writer.submit(group).add_done_callback(lambda future: group.end(_unavailable(future)))
+            return
+        try:
+            self._journal.append(group)
+        except OSError as error:
+            group.end(self._fail(error))
+            return
+        self._failed = None
+        if self._rolling is None:
+            self._rolling = asyncio.get_running_loop().call_later(ROLL_SECONDS, self._roll)
+        group.end()
+
+    def _fail(self, error: OSError) -> LedgerUnavailable:
+        self._failed = f"{self.path.name} cannot be written ({error.strerror})"
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        logger.error("%s", self._failed)
+        return LedgerUnavailable(self._failed)
+
+    def _roll(self) -> None:
+        """The journal's file is brought into the ledger's, and those that could not be before."""
+        if self._rolling is not None:
+            self._rolling.cancel()
+        self._rolling = None
+        part = None if self._journal is None else self._journal.roll()
+        if part is not None:
+            self._parts[part] = None
+        for each in [each for each, future in self._parts.items() if future is None]:
+            self._parts[each] = future = self._writer.submit(each)
+            future.add_done_callback(partial(self._brought_in, each))
+
+    def _brought_in(self, part: Part, future: asyncio.Future[Any]) -> None:
+        if _unavailable(future) is None:
+            del self._parts[part]
+            part.remove()
+            return
+        self._parts[part] = None
+        if self._rolling is None and self._writer.open:
+            self._rolling = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._roll)
 
 
 def _unavailable(future: asyncio.Future[Any]) -> Exception | None:
@@ -81,9 +161,12 @@ def _unavailable(future: asyncio.Future[Any]) -> Exception | None:
     return error if error is None or isinstance(error, Exception) else LedgerUnavailable("the ledger was closed")
 
 
-def _insert(connection: sqlite3.Connection, groups: Sequence[Group]) -> Sequence[None]:
-    """All groups of a batch as one record."""
-    lines = b"[%b]" % b",".join([line for group in groups for line in group.lines])
-    first, last = min(group.first for group in groups), max(group.last for group in groups)
-    connection.execute(INSERT, (first, last, sum(group.cost for group in groups), lines, zlib.crc32(lines)))
-    return [None] * len(groups)
+def _store(connection: sqlite3.Connection, items: Sequence[Group | Part]) -> Sequence[None]:
+    """All groups of a batch as one record, and the rows of journals."""
+    if groups := [item for item in items if isinstance(item, Group)]:
+        first, last = min(group.first for group in groups), max(group.last for group in groups)
+        lines = [line for group in groups for line in group.lines]
+        insert(connection, first, last, sum(group.cost for group in groups), lines)
+    for part in [item for item in items if isinstance(item, Part)]:
+        bring_in(connection, part)
+    return [None] * len(items)

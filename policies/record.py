@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from logging import getLogger
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from policies import journal
+from policies.journal import Entry
 from policies.repair import repaired
 from policies.rows import KINDS, decode, readable
 from policies.schema import reader
@@ -57,12 +59,13 @@ class Record:
 
     def spend(self, since: float, until: float) -> int:
         """Nano-dollars of the outcomes with a known cost, from `since` up to, but without, `until` (Unix seconds)."""
-        with closing(reader(self.path)) as connection:
+        with self._now() as (connection, held):
             query = "SELECT coalesce(sum(cost), 0) FROM groups WHERE first >= ? AND last < ?"
             total = int(connection.execute(query, (since, until)).fetchone()[0])
-        for row in map(readable, self._lines(since, until, "", "AND NOT (first >= ? AND last < ?)", since, until)):
-            if since <= row["time"] < until:
-                total += row.get("cost") or 0
+            total += sum(entry.cost for entry in held if since <= entry.first and entry.last < until)
+            for row in map(readable, _lines(connection, held, since, until, within=False)):
+                if since <= row["time"] < until:
+                    total += row.get("cost") or 0
         return total
 
     def rows(self, table: str, since: float = 0.0, until: float = float("inf")) -> Iterator[dict[str, Any]]:
@@ -80,15 +83,42 @@ class Record:
             rows = connection.execute("SELECT row, lines, checksum, cost FROM groups ORDER BY row")
             return [damage for row in rows if (damage := _damage(row)) is not None]
 
-    def _lines(
-        self, since: float, until: float, holding: str = "", also: str = "", *values: Any
-    ) -> Iterator[list[Any]]:
+    def _lines(self, since: float, until: float, holding: str = "") -> Iterator[list[Any]]:
         """The lines of the sound groups that may have rows of a time and hold a text."""
-        where = f"last >= ? AND first < ? AND instr(lines, CAST(? AS BLOB)) > 0 {also}"
+        with self._now() as (connection, held):
+            yield from _lines(connection, held, since, until, holding)
+
+    @contextmanager
+    def _now(self) -> Iterator[tuple[sqlite3.Connection, Sequence[Entry]]]:
+        """The file as it is at one moment, and what is in journals and not yet in it."""
+        parts = journal.held(self.path)  # first: what is brought in meanwhile is then seen in the file
         with closing(reader(self.path)) as connection:
-            query = f"SELECT row, lines, checksum FROM groups WHERE {where} ORDER BY row"  # noqa: S608 - our own names
-            for row in connection.execute(query, (since, until, holding, *values)):
-                yield from decode(_sound(row))
+            connection.execute("BEGIN")
+            known = dict(connection.execute("SELECT owner, generation FROM journals").fetchall()) if parts else {}
+            new = [entries for owner, generation, entries in parts if known.get(owner, 0) < generation]
+            yield connection, [entry for entries in new for entry in entries]
+
+
+def _lines(
+    connection: sqlite3.Connection,
+    held: Sequence[Entry],
+    since: float,
+    until: float,
+    holding: str = "",
+    within: bool = True,
+) -> Iterator[list[Any]]:
+    """The lines of groups and entries that overlap a time; without those that lie `within` it, if that is wanted."""
+    where = "last >= :since AND first < :until AND instr(lines, CAST(:holding AS BLOB)) > 0"
+    also = "" if within else " AND NOT (first >= :since AND last < :until)"
+    query = f"SELECT row, lines, checksum FROM groups WHERE {where}{also} ORDER BY row"  # noqa: S608 - our own names
+    for row in connection.execute(query, {"since": since, "until": until, "holding": holding}):
+        yield from decode(_sound(row))
+    text = holding.encode()
+    for entry in held:
+        overlaps = entry.last >= since and entry.first < until
+        inside = entry.first >= since and entry.last < until
+        if text in entry.rows and overlaps and (within or not inside):
+            yield from decode(entry.rows)
 
 
 def _sound(row: sqlite3.Row) -> bytes:

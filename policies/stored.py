@@ -60,6 +60,11 @@ def settlements(connection: sqlite3.Connection) -> None:
     connection.execute(_view("settlements", "settlement"))
 
 
+def journals(connection: sqlite3.Connection) -> None:
+    """Up to which of its files each journal has been brought in."""
+    connection.execute("CREATE TABLE journals (owner TEXT PRIMARY KEY, generation INTEGER NOT NULL) STRICT")
+
+
 def _opened(values: list[object]) -> list[object]:
     """A decision's values with their JSON as lists; estimates had no name inside."""
     *others, estimates = values
@@ -73,4 +78,4 @@ def _view(table: str, kind: str) -> str:
     return f"CREATE VIEW {table} AS SELECT groups.row * 1000000 + key AS row, {fields} FROM {lines}"  # noqa: S608 - our own names
 
 
-MIGRATIONS = (decisions_and_outcomes, groups, settlements)
+MIGRATIONS = (decisions_and_outcomes, groups, settlements, journals)

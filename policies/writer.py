@@ -52,9 +52,9 @@ class Writer(Generic[Item]):
         self._batches.start()
 
     @property
-    def available(self) -> bool:
-        """Whether the last commit succeeded."""
-        return self._failed is None and not self._batches.closed
+    def open(self) -> bool:
+        """Whether it has not been closed."""
+        return not self._batches.closed
 
     def refusal(self) -> str | None:
         """Why nothing can be queued now; `None` if it can."""
@@ -94,7 +94,7 @@ class Writer(Generic[Item]):
             self._connection = connect(self._path, self._migrations, self._durability)
         connection = self._connection
         try:
-            _begin(connection)
+            begin(connection)
             results = self._do(connection, items)
             connection.execute("COMMIT")
         except BaseException:
@@ -117,7 +117,7 @@ class Writer(Generic[Item]):
         self._connection = None
 
 
-def _begin(connection: sqlite3.Connection) -> None:
+def begin(connection: sqlite3.Connection) -> None:
     """Takes its turn among processes; SQLite's own waiting sleeps far longer than a transaction lasts."""
     until = time.monotonic() + BUSY_SECONDS
     while True:

@@ -37,16 +37,17 @@ async def waits(group):
 
 @asynccontextmanager
 async def opened(path):
-    ledger = Ledger.open(path)
+    ledger = Ledger.open(path, path.parent.name)
     try:
         yield ledger
     finally:
         await ledger.close()
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "state" / "ledger.sqlite"
+@pytest.fixture(params=["full", "normal"])
+def path(tmp_path, request):
+    """The folder's name says how durable the ledger is."""
+    return tmp_path / request.param / "ledger.sqlite"
 
 
 async def test_a_request_is_explained_whole_after_a_restart(path):
@@ -112,7 +113,7 @@ async def test_two_ledgers_write_the_same_file(path):
 
 
 async def test_closing_writes_what_is_queued_and_then_refuses(path):
-    ledger = Ledger.open(path)
+    ledger = Ledger.open(path, path.parent.name)
     written = [ledger.write(OutcomeRow.of(f"d{number}", 0, ANSWER, 1.0)) for number in range(50)]
     await ledger.close()
     await asyncio.gather(*written)
@@ -134,6 +135,7 @@ async def test_a_waiter_that_leaves_takes_neither_its_row_nor_those_of_others_wi
         assert len(list(ledger.rows("outcomes"))) == 2
 
 
+@pytest.mark.parametrize("path", ["full"], indirect=True)
 async def test_a_flipped_bit_is_mended_and_what_is_worse_is_found_row_47(path):
     async with opened(path) as ledger:
         for number in range(3):
@@ -152,6 +154,7 @@ async def test_a_flipped_bit_is_mended_and_what_is_worse_is_found_row_47(path):
         assert (len(list(ledger.rows("outcomes"))), list(ledger.rows("decisions"))) == (3, [])
 
 
+@pytest.mark.parametrize("path", ["full"], indirect=True)
 async def test_a_wrong_sum_beside_a_group_is_found_row_47(path):
     async with opened(path) as ledger:
         await ledger.write(OutcomeRow.of("d1", 0, ANSWER, 1.0))
@@ -246,6 +249,7 @@ async def test_a_full_disk_refuses_rows_at_once_and_recovers_when_there_is_room_
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.parametrize("path", ["full"], indirect=True)
 async def test_a_ledger_that_turned_to_noise_stays_unavailable_row_47(path, monkeypatch):
     monkeypatch.setattr(policies.writer, "RETRY_SECONDS", 0)
     async with opened(path) as ledger:
@@ -258,10 +262,9 @@ async def test_a_ledger_that_turned_to_noise_stays_unavailable_row_47(path, monk
                 await ledger.write(OutcomeRow.of("after", 0, ANSWER, 1.0))
 
 
-@pytest.mark.parametrize("durability", ["normal", "full"])
-async def test_no_acknowledged_row_is_lost_by_kill_9_and_none_is_there_twice_row_46(path, durability):
+async def test_no_acknowledged_row_is_lost_by_kill_9_and_none_is_there_twice_row_46(path):
     acknowledged: list[str] = []
-    with Zygote(path, durability) as zygote:
+    with Zygote(path, path.parent.name) as zygote:
         for kill in range(50 * SIZE):
             acknowledged += zygote.life(kill * 7 % 160)
     async with opened(path) as ledger:

@@ -16,7 +16,7 @@ from tests.policies.test_ledger import ANSWER, decided, opened
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "state" / "ledger.sqlite"
+    return tmp_path / "full" / "ledger.sqlite"
 
 
 async def test_the_rows_of_one_group_are_told_apart_by_their_time(path):

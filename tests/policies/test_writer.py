@@ -52,7 +52,7 @@ async def test_a_faulty_job_fails_alone(writer, faulty):
     assert (await first, await last) == (2, 3)
     with pytest.raises((sqlite3.IntegrityError, IndexError, ZeroDivisionError)):
         await fault
-    assert writer.available
+    assert writer.open
 
 
 async def test_a_job_that_cannot_reach_the_file_is_refused_and_the_next_tries_again(writer, monkeypatch):

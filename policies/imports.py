@@ -1,0 +1,75 @@
+"""Brings the rows of journals into the ledger's file: each journal once, whatever is killed in between."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from experts.base import SetupError
+from policies import journal
+from policies.journal import Part
+from policies.schema import connect
+from policies.stored import MIGRATIONS
+from policies.writer import begin
+
+INSERT = "INSERT INTO groups (first, last, cost, lines, checksum) VALUES (?, ?, ?, ?, ?)"
+KNOWN = "SELECT generation FROM journals WHERE owner = ?"
+NOTE = "INSERT OR REPLACE INTO journals VALUES (?, ?)"
+RECORD_BYTES = 256 * 1024
+"""A record of the file takes rows up to so many: of a damaged one all may be lost."""
+
+
+def insert(connection: sqlite3.Connection, first: float, last: float, cost: int, lines: Iterable[bytes]) -> None:
+    """Rows, or lists of rows without their brackets, as one record."""
+    rows = b"[%b]" % b",".join(lines)
+    connection.execute(INSERT, (first, last, cost, rows, zlib.crc32(rows)))
+
+
+def bring_in(connection: sqlite3.Connection, part: Part) -> None:
+    """The rows of a journal's file, unless they are there."""
+    known = connection.execute(KNOWN, (part.owner,)).fetchone()
+    if known is not None and known[0] >= part.generation:
+        return
+    lines: list[bytes] = []
+    size, cost, first, last = 0, 0, float("inf"), 0.0
+    for entry in part.entries():
+        lines.append(entry.rows[1:-1])
+        size, cost = size + len(entry.rows), cost + entry.cost
+        first, last = min(first, entry.first), max(last, entry.last)
+        if size >= RECORD_BYTES:
+            insert(connection, first, last, cost, lines)
+            lines, size, cost, first, last = [], 0, 0, float("inf"), 0.0
+    if lines:
+        insert(connection, first, last, cost, lines)
+    connection.execute(NOTE, (part.owner, part.generation))
+
+
+def take_over(path: Path) -> None:
+    """Brings in what processes left that died. Raises SetupError."""
+    parts = journal.orphans(path)
+    try:
+        if parts:
+            _take_over(path, parts)
+    except sqlite3.Error as error:
+        raise SetupError(f"{path}: its journal cannot be brought in ({error}); make room, or restore a copy") from error
+    finally:
+        for part in parts:
+            os.close(part.file)
+
+
+def _take_over(path: Path, parts: Sequence[Part]) -> None:
+    with closing(connect(path, MIGRATIONS, "full")) as connection:
+        begin(connection)
+        for part in parts:
+            bring_in(connection, part)
+        there = {owner for owner, _, _ in journal.found(path)}
+        for (owner,) in connection.execute("SELECT owner FROM journals").fetchall():
+            if owner not in there:
+                connection.execute("DELETE FROM journals WHERE owner = ?", (owner,))
+        connection.execute("COMMIT")
+    for part in parts:
+        part.path.unlink()

@@ -1,0 +1,149 @@
+"""A file beside the ledger's, to which a process appends its rows until they are brought in: a write without a wait.
+
+What was appended survives kill -9 of its process, since the system has it. Each process writes files of its own, each
+under a lock, and each is brought in once: whoever opens the ledger takes over those whose process has died. A line is a
+checksum, the times of the earliest and the latest row, what they cost, and the rows.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import zlib
+from collections.abc import Iterator, Sequence
+from logging import getLogger
+from pathlib import Path
+from typing import NamedTuple
+
+from policies.groups import Group
+from policies.repair import repaired
+
+logger = getLogger("lyceum")
+
+MARK = "-rows-"
+
+
+class Entry(NamedTuple):
+    """The rows of a line. Times in Unix seconds, the cost in nano-dollars, the rows as a list in JSON."""
+
+    first: float
+    last: float
+    cost: int
+    rows: bytes
+
+
+class Part(NamedTuple):
+    """A journal's file: the `generation`-th of its owner, open and locked."""
+
+    owner: str
+    generation: int
+    path: Path
+    file: int
+
+    def entries(self) -> Iterator[Entry]:
+        """What was appended."""
+        return entries(os.pread(self.file, os.fstat(self.file).st_size, 0))
+
+    def remove(self) -> None:
+        """Its rows are in the ledger's file."""
+        self.path.unlink(missing_ok=True)
+        os.close(self.file)
+
+
+class Journal:
+    """The files of this process for the ledger at a path."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._owner = path, f"{os.getpid():x}.{secrets.token_hex(6)}"
+        self._generation = 0
+        self._part: Part | None = None
+        self._size = 0
+
+    def append(self, group: Group) -> None:
+        """Keeps a group's rows. Raises OSError: then nothing of it counts."""
+        if self._part is None:
+            self._part = self._next()
+        rows = b"%r %r %d [%b]" % (group.first, group.last, group.cost, b",".join(group.lines))
+        line = b"%08x %b\n" % (zlib.crc32(rows), rows)
+        if os.pwrite(self._part.file, line, self._size) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += len(line)
+
+    def roll(self) -> Part | None:
+        """What was appended since the last time; what comes next goes to another file."""
+        part, self._part, self._size = self._part, None, 0
+        return part
+
+    def _next(self) -> Part:
+        """Whoever looks for the files of the dead between the two steps removes an empty one: then another is made."""
+        while True:
+            self._generation += 1
+            path = self._path.with_name(f"{self._path.name}{MARK}{self._owner}-{self._generation}")
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file).st_nlink:
+                return Part(self._owner, self._generation, path, file)
+            os.close(file)
+
+
+def found(path: Path) -> list[tuple[str, int, Path]]:
+    """The journals' files of a ledger, whoever writes them: owner, generation, path; in order."""
+    files = []
+    for file in path.parent.glob(f"{path.name}{MARK}*-*"):
+        owner, _, generation = file.name.partition(MARK)[2].rpartition("-")
+        files.append((owner, int(generation), file))
+    return sorted(files)
+
+
+def orphans(path: Path) -> list[Part]:
+    """The files whose process has died, locked for us."""
+    parts = []
+    for owner, generation, file in found(path):
+        try:
+            opened = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # another has brought it in
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(opened)  # its process lives
+            continue
+        parts.append(Part(owner, generation, file, opened))
+    return parts
+
+
+def held(path: Path) -> list[tuple[str, int, Sequence[Entry]]]:
+    """What is in the journals of a ledger now, by owner and generation."""
+    parts: list[tuple[str, int, Sequence[Entry]]] = []
+    for owner, generation, file in found(path):
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:
+            continue  # it has been brought in
+        parts.append((owner, generation, list(entries(content))))
+    return parts
+
+
+def entries(content: bytes) -> Iterator[Entry]:
+    """The sound lines; a last one that is not whole was never acknowledged."""
+    *lines, _ = content.split(b"\n")
+    for number, line in enumerate(lines):
+        checksum, _, rest = line.partition(b" ")
+        try:
+            entry = _entry(int(checksum, 16), rest)
+        except ValueError:
+            if number < len(lines) - 1:  # else: what is left of one that did not fit
+                logger.warning("a line of the ledger's journal is damaged and lost")
+            continue
+        yield entry
+
+
+def _entry(checksum: int, rest: bytes) -> Entry:
+    """Raises ValueError if the line is damaged beyond mending."""
+    sound = rest if zlib.crc32(rest) == checksum else repaired(rest, checksum)
+    if sound is None:
+        raise ValueError("damaged")
+    first, last, cost, rows = sound.split(b" ", 3)
+    return Entry(float(first), float(last), int(cost), rows)

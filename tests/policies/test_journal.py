@@ -1,0 +1,237 @@
+"""Rows that are appended to a file beside the ledger's, and brought in once, whoever dies in between (row 46)."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import policies.ledger
+import policies.writer
+from experts.base import SetupError
+from policies import journal
+from policies.groups import Group
+from policies.journal import Journal, Part, entries, found, held, orphans
+from policies.ledger import Ledger, LedgerUnavailable
+from policies.record import Record
+from policies.rows import OutcomeRow, encode
+from tests.policies.test_ledger import ANSWER
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.sqlite"
+
+
+def outcome(number: int, time: float = 1.0) -> OutcomeRow:
+    return OutcomeRow.of(f"d{number}", 0, ANSWER, time)
+
+
+def group(*numbers: int) -> Group:
+    made = Group(1.0)
+    for number in numbers:
+        made.add(encode(outcome(number)), 1.0, ANSWER.cost)
+    return made
+
+
+def rolled(writer: Journal) -> Part:
+    """The file of a writer, complete."""
+    part = writer.roll()
+    assert part is not None
+    return part
+
+
+def names(record: Record) -> list[str]:
+    return [row["decision"] for row in record.rows("outcomes")]
+
+
+def in_file(path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("SELECT count(*) FROM outcomes").fetchone()[0])
+
+
+async def brought_in(path, number: int) -> None:
+    while in_file(path) < number or found(path):
+        await asyncio.sleep(0.01)
+
+
+async def test_rows_are_seen_before_and_after_they_are_brought_in_and_counted_once(path):
+    ledger = Ledger.open(path, "normal")
+    for number in range(3):
+        await ledger.write(outcome(number, float(number)))
+    assert in_file(path) == 0
+    assert names(ledger) == ["d0", "d1", "d2"]
+    assert [ledger.spend(0.0, 3.0), ledger.spend(1.0, 2.0), ledger.spend(5.0, 9.0)] == [4_500, 1_500, 0]
+    assert ledger.explain("d1") is None, "an outcome alone is no story"
+    await brought_in(path, 3)
+    assert names(ledger) == ["d0", "d1", "d2"]
+    assert [ledger.spend(0.0, 3.0), ledger.spend(1.0, 2.0), ledger.spend(5.0, 9.0)] == [4_500, 1_500, 0]
+    await ledger.close()
+
+
+async def test_rows_of_one_group_are_told_apart_while_they_are_in_the_journal(path):
+    ledger = Ledger.open(path, "normal")
+    groups = [ledger.write(outcome(number, float(number))) for number in range(4)]
+    await groups[0]
+    assert all(each is groups[0] for each in groups)
+    assert ledger.spend(1.0, 3.0) == 3_000
+    await ledger.close()
+
+
+async def test_what_the_dead_left_is_taken_over_and_what_the_living_write_is_not(path):
+    Ledger.open(path, "normal")
+    dead, alive = Journal(path), Journal(path)
+    for each, number in ((dead, 1), (alive, 2)):
+        each.append(group(number))
+    part = rolled(dead)
+    os.close(part.file)  # as the system does when a process dies
+    ledger = Ledger.open(path, "full")
+    assert in_file(path) == 1
+    assert names(ledger) == ["d1", "d2"]
+    assert [file for _, _, file in found(path)] == [rolled(alive).path]
+    await ledger.close()
+
+
+async def test_a_journal_that_was_brought_in_is_not_brought_in_again(path):
+    """The process died after the commit and before the file was removed."""
+    ledger = Ledger.open(path, "normal")
+    await ledger.write(outcome(1))
+    (_, _, file) = found(path)[0]
+    shutil.copy(file, path.with_name("kept"))
+    await ledger.close()
+    shutil.copy(path.with_name("kept"), file)
+    assert (names(ledger), ledger.spend(0.0, 9.0)) == (["d1"], 1_500)
+    again = Ledger.open(path, "normal")
+    assert (in_file(path), found(path), ledger.spend(0.0, 9.0)) == (1, [], 1_500)
+    await again.close()
+
+
+async def test_a_line_that_is_not_whole_is_left_out_a_flipped_bit_is_mended_and_worse_is_told(path, caplog):
+    writer = Journal(path)
+    for number in range(3):
+        writer.append(group(number))
+    content = rolled(writer).path.read_bytes()
+    assert len(list(entries(content[:-1]))) == 2
+    assert len(list(entries(content + content[:40]))) == 3
+    assert list(entries(content.replace(b"d1", b"d3"))) == list(entries(content))
+    assert caplog.messages == []
+    assert len(list(entries(content.replace(b"d1", b"DX")))) == 2
+    assert caplog.messages == ["a line of the ledger's journal is damaged and lost"]
+    assert len(list(entries(content.replace(b"d2", b"DX")))) == 2, "the rest of one that did not fit"
+    assert len(caplog.messages) == 1
+
+
+async def test_a_journal_that_cannot_be_written_refuses_rows_and_is_tried_again(path, monkeypatch):
+    monkeypatch.setattr(policies.ledger, "RETRY_SECONDS", 0.05)
+    ledger = Ledger.open(path, "normal")
+    with monkeypatch.context() as patch:
+        patch.setattr("policies.journal.os.pwrite", lambda file, line, offset: len(line) - 1)
+        with pytest.raises(LedgerUnavailable, match="No space left"):
+            await ledger.write(outcome(1))
+    assert not ledger.available
+    assert isinstance(ledger.write(outcome(2)).error, LedgerUnavailable)
+    await asyncio.sleep(0.06)
+    assert ledger.available
+    await ledger.write(outcome(3))
+    assert names(ledger) == ["d3"]
+    await ledger.close()
+    assert in_file(path) == 1
+
+
+async def test_rows_wait_in_the_journal_while_the_file_cannot_be_written(path, monkeypatch):
+    for module in (policies.ledger, policies.writer):
+        monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(policies.writer, "BUSY_SECONDS", 0.01)
+    ledger = Ledger.open(path, "normal")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await ledger.write(outcome(1))
+        while ledger.available:
+            await asyncio.sleep(0.01)
+        assert names(ledger) == ["d1"]
+        other.execute("ROLLBACK")
+    await brought_in(path, 1)
+    assert ledger.available
+    await ledger.close()
+
+
+async def test_what_cannot_be_brought_in_at_the_end_is_at_the_next_start(path, monkeypatch):
+    monkeypatch.setattr(policies.writer, "BUSY_SECONDS", 0.01)
+    ledger = Ledger.open(path, "normal")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await ledger.write(outcome(1))
+        await ledger.close()
+        assert in_file(path) == 0
+        with pytest.raises(SetupError, match="another process holds it locked"):
+            Ledger.open(path, "normal")
+        other.execute("ROLLBACK")
+    await Ledger.open(path, "normal").close()
+    assert (in_file(path), found(path)) == (1, [])
+
+
+@pytest.mark.parametrize(("size", "records"), [(1, 7), (300, 2), (100_000, 1)])
+async def test_many_rows_are_several_records(path, monkeypatch, size, records):
+    monkeypatch.setattr("policies.imports.RECORD_BYTES", size)
+    ledger = Ledger.open(path, "normal")
+    for number in range(7):
+        await ledger.write(outcome(number))
+    await ledger.close()
+    assert names(ledger) == [f"d{number}" for number in range(7)]
+    assert ledger.spend(0.0, 2.0) == 7 * 1_500
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM groups").fetchone()[0] == records
+    assert ledger.damaged() == []
+
+
+def test_a_new_file_that_another_has_just_removed_is_made_again(path, monkeypatch):
+    taken: list[Path] = []
+
+    def flock(file, how):
+        if not taken:  # the other had it first, saw that it is empty and removed it
+            taken.append(found(path)[0][2])
+            taken[0].unlink()
+
+    monkeypatch.setattr("policies.journal.fcntl.flock", flock)
+    writer = Journal(path)
+    writer.append(group(1))
+    assert [file.name for _, _, file in found(path)] == [taken[0].name[:-1] + "2"]
+
+
+def test_files_that_go_while_they_are_looked_for_are_left_out(path, monkeypatch):
+    gone = path.with_name(f"{path.name}-rows-1.ab-1")
+    monkeypatch.setattr(journal, "found", lambda path: [("1.ab", 1, gone)])
+    assert (held(path), orphans(path)) == ([], [])
+
+
+async def test_a_file_that_cannot_take_over_a_journal_is_an_error_of_setup_and_loses_nothing(path):
+    Ledger.open(path, "normal")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE groups RENAME TO others")
+    left = Journal(path)
+    left.append(group(1))
+    part = rolled(left)
+    os.close(part.file)
+    with pytest.raises(SetupError, match="journal cannot be brought in"):
+        Ledger.open(path, "normal")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE others RENAME TO groups")
+    await Ledger.open(path, "normal").close()
+    assert (in_file(path), found(path)) == (1, [])
+
+
+async def test_journals_of_which_nothing_is_left_are_forgotten(path):
+    for number in range(2):
+        ledger = Ledger.open(path, "normal")
+        await ledger.write(outcome(number))
+        await ledger.close()
+    left = Journal(path)
+    left.append(group(9))
+    part = rolled(left)
+    os.close(part.file)
+    await Ledger.open(path, "normal").close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT owner FROM journals").fetchall() == [(part.owner,)]
