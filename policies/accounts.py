@@ -84,7 +84,8 @@ class Accounts:
         if str(where).startswith(("postgresql://", "postgres://")):
             from policies.store_postgres import PostgresStore
 
-            return cls(PostgresStore(str(where)), limits, rates, **about)
+            patience = {key: about[key] for key in ("longest_wait",) if key in about}
+            return cls(PostgresStore(str(where), **patience), limits, rates, **about)
         return cls(SQLiteStore(Path(where)), limits, rates, **about)
 
     async def start(self) -> None:

@@ -16,6 +16,16 @@ import orjson
 from experts.base import SetupError
 from policies.batches import Batches, StoreUnavailable
 from policies.book import Account, Book, Key, Operation, Reservation
+from policies.postgres_tables import (
+    ACCOUNT,
+    LOCK_ACCOUNTS,
+    LOCK_RESERVATIONS,
+    MIGRATIONS,
+    NEW_ACCOUNTS,
+    RESERVATION,
+    SAVE_ACCOUNTS,
+    SAVE_RESERVATIONS,
+)
 from policies.writer import ITEM_ERRORS
 
 if TYPE_CHECKING:
@@ -26,11 +36,10 @@ TRIES = 5
 SETTINGS = {
     "application_name": "lyceum",
     "lock_timeout": "2000",
-    "statement_timeout": "5000",
     "idle_in_transaction_session_timeout": "2000",  # a replica that stops while it holds a lock frees the others
     "synchronous_commit": "on",
 }
-COMMAND_SECONDS = 6.0
+LONGEST_WAIT = 5.0
 CONNECT_SECONDS = 2.0
 MIGRATING = 0x4C594345
 """The number of the advisory lock under which one replica at a time changes the schema."""
@@ -42,9 +51,10 @@ class PostgresStore:
     patience = 0.25
     """Seconds without any answer of the server after which it is asked whether it is alive."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._loop: asyncio.AbstractEventLoop | None = None
+    def __init__(self, url: str, longest_wait: float = LONGEST_WAIT) -> None:
+        """`longest_wait`: seconds after which a connection is given up that waits for the server, whatever for."""
+        self._url, self._longest = url, longest_wait
+        self._runner = asyncio.Runner()
         self._batches: Batches[Operation] = Batches("the store of budgets", self._run, self._end)
         self._begun = False
         self._connection: asyncpg.Connection | None = None
@@ -99,24 +109,22 @@ class PostgresStore:
 
     def _run(self, operations: Sequence[Operation]) -> Sequence[Any]:
         """A batch in the thread, whose event loop has nothing else to do: no row stays locked while others talk."""
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-        return self._loop.run_until_complete(self._commit(operations))
+        return self._runner.run(self._commit(operations))
 
     def _end(self) -> None:
-        if self._loop is None:
-            return
         if self._connection is not None:
             with suppress(OSError):
-                self._loop.run_until_complete(self._connection.close(timeout=CONNECT_SECONDS))
-        self._loop.close()
+                self._runner.run(self._connection.close(timeout=CONNECT_SECONDS))
+        self._runner.close()
 
     async def _commit(self, operations: Sequence[Operation]) -> Sequence[Any]:
         import asyncpg
 
         faults = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, *ITEM_ERRORS)
+        # Hung up on, not cancelled: a server that is frozen does not answer a cancellation either.
+        patience = asyncio.get_running_loop().call_later(self._longest, self._drop)
         try:
-            results = await self._tried(operations)
+            return await self._tried(operations)
         except faults as error:
             if len(operations) == 1:
                 return [error]
@@ -124,7 +132,8 @@ class PostgresStore:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, SetupError) as error:
             self._drop()
             return [StoreUnavailable(_why(error))] * len(operations)
-        return results
+        finally:
+            patience.cancel()
 
     async def _tried(self, operations: Sequence[Operation]) -> Sequence[Any]:
         """The transaction, again if others undid it."""
@@ -138,7 +147,7 @@ class PostgresStore:
 
     async def _transaction(self, operations: Sequence[Operation]) -> Sequence[Any]:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._url)
+            self._connection = await connect(self._url, self._longest)
             self.progress += 1
         connection = self._connection
         async with connection.transaction():
@@ -161,12 +170,19 @@ class PostgresStore:
         async with self._reader:
             try:
                 if self._reading is None or self._reading.is_closed():
-                    self._reading = await connect(self._url)
+                    self._reading = await connect(self._url, self._longest)
                 return list(await self._reading.fetch(query, *values))
+            except asyncio.CancelledError:  # it took too long: this connection may never answer again
+                self._hang_up()
+                raise
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                if self._reading is not None:
-                    self._reading.terminate()
+                self._hang_up()
                 raise StoreUnavailable(_why(error)) from error
+
+    def _hang_up(self) -> None:
+        if self._reading is not None:
+            self._reading.terminate()
+            self._reading = None
 
     def _drop(self) -> None:
         if self._connection is not None:
@@ -174,14 +190,17 @@ class PostgresStore:
             self._connection = None
 
 
-async def connect(url: str) -> asyncpg.Connection:
-    """A connection to an up-to-date schema."""
+async def connect(url: str, longest_wait: float = LONGEST_WAIT) -> asyncpg.Connection:
+    """A connection to an up-to-date schema, whose statements take at most so many seconds."""
     try:
         import asyncpg
     except ImportError as error:
         raise SetupError("a PostgreSQL store needs the extra: pip install 'lyceum-gateway[postgres]'") from error
     connection = await asyncpg.connect(
-        url, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=SETTINGS
+        url,
+        timeout=min(CONNECT_SECONDS, longest_wait),
+        command_timeout=longest_wait,
+        server_settings=SETTINGS | {"statement_timeout": str(round(longest_wait * 1000))},
     )
     try:
         await _migrate(connection)
@@ -226,15 +245,17 @@ async def _save(connection: asyncpg.Connection, book: Book) -> None:
         lines = sorted(_line(each) for each in book.changed.values())
         await connection.execute(SAVE_ACCOUNTS, *(list(column) for column in zip(*lines, strict=True)))
     if book.reservations:
-        made = [
-            (one.id, one.state, one.amount, one.tokens, one.cost, one.time, one.until, one.price, _json(one.booked))
-            for one in book.reservations.values()
-        ]
+        made = map(_row, book.reservations.values())
         await connection.execute(SAVE_RESERVATIONS, *(list(column) for column in zip(*made, strict=True)))
 
 
 def _line(one: Account) -> tuple[Any, ...]:
     return one.bucket, one.start, one.spent, one.held, one.running, one.requests_at, one.tokens_at
+
+
+def _row(one: Reservation) -> tuple[Any, ...]:
+    booked = orjson.dumps(one.booked).decode()
+    return one.id, one.state, one.amount, one.tokens, one.cost, one.time, one.until, one.price, booked
 
 
 def _reservation(row: Any) -> Reservation:
@@ -243,52 +264,6 @@ def _reservation(row: Any) -> Reservation:
     return Reservation(*(*values, pairs))
 
 
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
-
-
 def _why(error: Exception) -> str:
     """What to tell of an error: its kind, nothing of the server's address."""
     return f"the store of budgets does not answer ({type(error).__name__})"
-
-
-ACCOUNT = "bucket, start, spent, held, running, requests_at, tokens_at"
-RESERVATION = "id, state, amount, tokens, cost, time, until, price, booked"
-LOCK_RESERVATIONS = f"SELECT {RESERVATION} FROM reservations WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"  # noqa: S608 - our own names
-PAIRS = "unnest($1::text[], $2::bigint[]) AS pair (bucket, start)"
-LOCK_ACCOUNTS = f"""
-    SELECT {ACCOUNT} FROM accounts JOIN {PAIRS} USING (bucket, start) ORDER BY bucket, start FOR UPDATE OF accounts"""  # noqa: S608 - our own names
-NEW_ACCOUNTS = f"""
-    INSERT INTO accounts (bucket, start) SELECT bucket, start FROM {PAIRS} ORDER BY bucket, start
-    ON CONFLICT DO NOTHING"""  # noqa: S608 - our own names
-SAVE_ACCOUNTS = """
-    UPDATE accounts SET spent = new.spent, held = new.held, running = new.running,
-        requests_at = new.requests_at, tokens_at = new.tokens_at
-    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-        AS new (bucket, start, spent, held, running, requests_at, tokens_at)
-    WHERE accounts.bucket = new.bucket AND accounts.start = new.start"""
-SAVE_RESERVATIONS = f"""
-    INSERT INTO reservations ({RESERVATION})
-    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[],
-        $6::float8[], $7::float8[], $8::text[], $9::text[])
-    ON CONFLICT (id) DO UPDATE
-    SET state = excluded.state, cost = excluded.cost, amount = excluded.amount, until = excluded.until"""  # noqa: S608 - our own names
-
-MIGRATIONS = {
-    "accounts_and_reservations": """
-        CREATE TABLE accounts (
-            bucket text COLLATE "C" NOT NULL, start bigint NOT NULL,
-            spent bigint NOT NULL DEFAULT 0 CHECK (spent >= 0), held bigint NOT NULL DEFAULT 0 CHECK (held >= 0),
-            running bigint NOT NULL DEFAULT 0 CHECK (running >= 0),
-            requests_at bigint NOT NULL DEFAULT 0, tokens_at bigint NOT NULL DEFAULT 0,
-            PRIMARY KEY (bucket, start)
-        ) WITH (fillfactor = 50);
-        CREATE TABLE reservations (
-            id text COLLATE "C" PRIMARY KEY,
-            state text NOT NULL CHECK (state IN ('open', 'settled', 'abandoned', 'swept')),
-            amount bigint NOT NULL, tokens bigint NOT NULL, cost bigint,
-            time float8 NOT NULL, until float8 NOT NULL, price text NOT NULL, booked text NOT NULL
-        );
-        CREATE INDEX reservations_open ON reservations (until) WHERE state = 'open'""",
-}
-"""What makes the schema, step by step; a step is never changed once released."""

@@ -70,8 +70,8 @@ async def open_accounts(server, clock, monkeypatch):
     await execute(server.url, EMPTY)
     made = []
 
-    def opened(*limits, **about):
-        accounts = Accounts.open(server.url, limits, **{"clock": clock, **about})
+    def opened(*limits, store=server.url, **about):
+        accounts = Accounts.open(store, limits, **{"clock": clock, **about})
         made.append(accounts)
         return accounts
 
@@ -199,7 +199,7 @@ async def test_a_lock_that_is_kept_too_long_refuses_and_frees_row_48(server, ope
     await other.execute("BEGIN")
     await other.fetch("SELECT * FROM accounts FOR UPDATE")
     monkeypatch.setattr(PostgresStore, "patience", 0.1)
-    with pytest.raises(StoreUnavailable, match="did not answer"):
+    with pytest.raises(StoreUnavailable, match="not answer"):
         await accounts.reserve("b", ME, 1)
     await other.close()
     monkeypatch.setattr(PostgresStore, "patience", 2.0)

@@ -6,10 +6,11 @@ import asyncio
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -33,6 +34,8 @@ usd = {usd}
 period = "total"
 """
 CALLS = 8
+PATIENCE = 10.0
+"""Seconds that clients wait, which is an error then: twice the accounts' own longest wait."""
 BUDGET = 0.01
 REFUSED = "budget_store_unavailable"
 
@@ -100,17 +103,42 @@ def locked(server: PostgresServer) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def deadlocked(server: PostgresServer) -> Iterator[None]:
+    """Somebody takes the same rows in the other order, again and again."""
+    over, began = threading.Event(), threading.Event()
+
+    async def lock() -> None:
+        other = await asyncpg.connect(server.url)
+        while not over.is_set():
+            with suppress(asyncpg.DeadlockDetectedError):
+                async with other.transaction():
+                    await other.fetch("SELECT * FROM accounts FOR UPDATE")
+                    began.set()
+                    await asyncio.sleep(0.05)
+                    await other.fetch("SELECT * FROM reservations FOR UPDATE")
+        await other.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        locking = threads.submit(asyncio.run, lock())
+        began.wait()
+        yield
+        over.set()
+        locking.result()
+
+
 FAULTS: dict[str, Callable[[PostgresServer], AbstractContextManager[None]]] = {
     "stopped": stopped,
     "crashed": crashed,
     "frozen": frozen,
     "out of connections": crowded,
     "locked": locked,
+    "deadlocked": deadlocked,
 }
 
 
 def asked(gateway: Gateway, client: httpx2.Client) -> str:
-    """`answered`, or the error's code; a wait without an end is an error of the client."""
+    """`answered`, or the error's code."""
     response = gateway.ask(client, "paid", "what is left")
     return "answered" if response.status_code == 200 else str(response.json()["error"]["code"])
 
@@ -121,10 +149,20 @@ def together(gateway: Gateway, client: httpx2.Client) -> Counter[str]:
         return Counter(threads.map(lambda _: asked(gateway, client), range(CALLS)))
 
 
+async def counted_deadlocks(server: PostgresServer) -> int:
+    """How many the server has resolved."""
+    connection = await asyncpg.connect(server.url)
+    found: int = await connection.fetchval("SELECT sum(deadlocks)::int FROM pg_stat_database")
+    await connection.close()
+    return found
+
+
 def test_a_store_that_fails_is_told_and_nothing_is_overspent_row_48(tmp_path, monkeypatch, wall):
-    with PostgresServer(max_connections="12", superuser_reserved_connections="0") as server:
+    settings = {"max_connections": "12", "superuser_reserved_connections": "0", "deadlock_timeout": "20ms"}
+    with PostgresServer(**settings) as server:
         monkeypatch.setenv("LYCEUM_TEST_STORE", server.url)
         with running(tmp_path, CONFIG.format(port=wall, usd=BUDGET), workers=0) as gateway, gateway.client() as client:
+            client.timeout = PATIENCE
             codes = {}
             for fault, suffers in FAULTS.items():
                 with suffers(server):
@@ -133,11 +171,13 @@ def test_a_store_that_fails_is_told_and_nothing_is_overspent_row_48(tmp_path, mo
             while (last := asked(gateway, client)) == "answered":
                 pass
             log = gateway.log.read_text()
+            deadlocks = asyncio.run(counted_deadlocks(server))
         bill = httpx2.get(f"http://127.0.0.1:{wall}/bill").json()
 
     for fault, counted in codes.items():
         assert counted.keys() <= {"answered", REFUSED}, f"{fault}: a slice in memory may pay, all else is refused"
-        assert counted[REFUSED] > 0, fault
+        assert counted[REFUSED] > 0 or fault == "deadlocked", fault
+    assert deadlocks > 0
     assert last == "budget_exceeded"
     assert sum(call["cost"] for call in bill) <= BUDGET * 1e9
     assert "Traceback" not in log
