@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from experts.base import Chunk, ExpertError, Request
+from experts.base import Chunk, Request
 from experts.card import Usage
-from gateway import errors
 from gateway.born import born
 from gateway.chat import money
 from gateway.errors import APIError
+from gateway.explained import FAILURES, Explaining, explained, explained_by
 from gateway.http import Headers, Reply, send_json
 from gateway.life import Life
 from gateway.run import Result, run
-from policies.ledger import LedgerUnavailable
 
 if TYPE_CHECKING:
     from gateway.handlers import Door
@@ -27,9 +26,6 @@ STREAM: Headers = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
-
-FAILURES = (APIError, ExpertError, LedgerUnavailable)
-"""What may go wrong after the first event; anything else is a bug."""
 
 
 class Writer(Protocol):
@@ -98,24 +94,22 @@ async def respond(
     door: Door, life: Life, reply: Reply, make: Make, more: Headers | None = None, keep: Keep = nothing
 ) -> None:
     """Answers a request, whole or as events. Raises APIError, ExpertError, LedgerUnavailable before the first byte."""
-    result = await run(life)
-    writer = make(door.model_of(life.request, result))
-    about = [
-        (b"x-lyceum-expert", result.expert.encode()),
-        (b"x-lyceum-decision", result.decision.encode()),
-        *left_out(life.request),
-        *(more or []),
-    ]
-    if life.request.stream:
-        await reply.start(200, [*STREAM, *about])
-        await reply.write(await streamed(life, result, writer, reply, keep))
-        await reply.end()
-        return
-    async with aclosing(result.chunks) as chunks:
-        async for chunk in chunks:
-            body = writer.whole(chunk, life.usage)
-            await keep()
-            await send_json(reply, body, 200, [*about, (b"x-lyceum-cost", money(result.spent + (chunk.cost or 0)))])
+    with Explaining(life) as told:
+        result = await run(life)
+        told.expert = result.expert
+        writer = make(door.model_of(life.request, result))
+        about = [*explained_by(result), *left_out(life.request), *(more or [])]
+        if life.request.stream:
+            await reply.start(200, [*STREAM, *about])
+            await reply.write(await streamed(life, result, writer, reply, keep))
+            await reply.end()
+            return
+        async with aclosing(result.chunks) as chunks:
+            async for chunk in chunks:
+                body = writer.whole(chunk, life.usage)
+                await keep()
+                cost = (b"x-lyceum-cost", money(result.spent + (chunk.cost or 0)))
+                await send_json(reply, body, 200, [*about, cost])
 
 
 async def streamed(life: Life, result: Result, writer: Writer, reply: Reply, keep: Keep) -> bytes:
@@ -128,5 +122,5 @@ async def streamed(life: Life, result: Result, writer: Writer, reply: Reply, kee
         last = writer.end(life.usage, life.total)
         await keep()
     except FAILURES as error:
-        return writer.broken(errors.of(error))
+        return writer.broken(explained(life, error, result.expert))
     return last

@@ -17,7 +17,8 @@ from gateway.auth import Keys
 from gateway.born import born
 from gateway.custom_chat import NAMED, in_functions, translated
 from gateway.errors import APIError
-from gateway.http import Handler, Headers, HTTPCall, Reply, send_error, send_json
+from gateway.explained import Explaining, explained_by
+from gateway.http import Handler, HTTPCall, Reply, send_error, send_json
 from gateway.idempotency import Idempotency, Recorder
 from gateway.life import Life
 from gateway.messages_errors import formed
@@ -98,8 +99,6 @@ class Door:
                 await self.once.run(partial(self.guarded, handler), call, reply, self.keys.name(bearer(call.headers)))
             else:
                 await handler(call, reply)
-        except APIError as error:
-            await send_error(reply, formed(error, call))
         except Exception as error:  # noqa: BLE001 the marked boundary: a bug, a store or an expert that failed
             known = formed(errors.of(error), call)
             errors.log(known, error, call.path, call.id)
@@ -139,20 +138,23 @@ class Door:
         if (names := translated(life)) is not None:
             await in_functions(self, life, reply, names)
         else:
-            await self.answer(life, await run(life), reply)
+            await self.answer(life, reply)
 
     def resume(self, life: Life, decision: Ask | Accept, turn: Turn) -> None:
         """Goes on in a task with what callbacks cannot do: from `decision` on."""
 
         async def handler(call: HTTPCall, reply: Reply) -> None:
-            await self.answer(life, await run(life, decision), reply)
+            await self.answer(life, reply, decision)
 
         turn.line.spawn(turn, handler)
 
-    async def answer(self, life: Life, result: Result, reply: Reply) -> None:
-        """Sends a result in the form the client asked for."""
+    async def answer(self, life: Life, reply: Reply, decision: Ask | Accept | None = None) -> None:
+        """Sends a result in the form the client asked for; goes on from `decision` if one has been made."""
         send = self.stream if life.request.stream else self.plain
-        await send(life, result, reply)
+        with Explaining(life) as told:
+            result = await run(life, decision)
+            told.expert = result.expert
+            await send(life, result, reply)
 
     def policy(self, model: str) -> tuple[str, Policy]:
         """The policy that a requested model dials: `auto`, `auto:DOLLARS`, a policy's name, an expert's; each within
@@ -171,7 +173,7 @@ class Door:
         async with aclosing(result.chunks) as chunks:
             async for chunk in chunks:
                 body = chat.whole(chunk, request.id, self.model_of(request, result), int(time.time()))
-                headers = [*_about(result), (b"x-lyceum-cost", chat.money(result.spent + (chunk.cost or 0)))]
+                headers = [*explained_by(result), (b"x-lyceum-cost", chat.money(result.spent + (chunk.cost or 0)))]
                 await send_json(reply, body, 200, headers)
 
     async def stream(self, life: Life, result: Result, reply: Reply) -> None:
@@ -179,7 +181,7 @@ class Door:
         request = life.request
         events = chat.Events(request, self.model_of(request, result), int(time.time()))
         head = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-        await reply.start(200, [*head, (b"x-accel-buffering", b"no"), *_about(result)])
+        await reply.start(200, [*head, (b"x-accel-buffering", b"no"), *explained_by(result)])
         await send(life, events, result.chunks, reply)
 
     def model_of(self, request: Request, result: Result) -> str:
@@ -264,10 +266,6 @@ def _dial(model: str) -> float:
     if head != AUTO or not 0 <= value < 1e6:
         raise APIError("model_not_found", "There is no such model; GET /v1/models lists them.", "model")
     return value
-
-
-def _about(result: Result) -> Headers:
-    return [(b"x-lyceum-expert", result.expert.encode()), (b"x-lyceum-decision", result.decision.encode())]
 
 
 def explained(policy: str, decision: Any, estimates: Any, excluded: list[str]) -> dict[str, Any]:

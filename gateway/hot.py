@@ -74,7 +74,7 @@ class Hot:
         try:
             self.go()
         except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
-            self.refuse(error)
+            self.when_durable(None, partial(self.refuse, error))
 
     def resume(self, call: Call, events: Events, error: ExpertError) -> None:
         """An expert broke off after the client had seen its beginning: others go on, in a task."""

@@ -46,7 +46,7 @@ class MessagesError(APIError):
 
     def event(self) -> bytes:
         """The event that ends a stream."""
-        return sse.write(orjson.dumps(self.body()), b"error")
+        return sse.write(orjson.dumps({**self.body(), **self.spent()}), b"error")
 
 
 def formed(error: APIError, call: HTTPCall) -> APIError:

@@ -14,6 +14,7 @@ from experts.openai_errors import of_status, of_transport
 from experts.openai_http import ERROR_BYTES, OpenAIHTTP
 from gateway import errors, messages
 from gateway.body import parsed
+from gateway.chat import money
 from gateway.dialects import begun, respond
 from gateway.http import Handler, HTTPCall, Reply, send_json
 from gateway.life import Life
@@ -61,22 +62,23 @@ class Messages:
         request = messages.request_of(parsed(call.body), call.id, counting=True)
         life = await begun(self.door, request, key, call.headers)
         about = [(b"request-id", call.id.encode())]
-        counted = await self.counted(life)
-        if counted is not None:
-            await send_json(reply, counted, 200, about)
+        if (found := await self.counted(life)) is not None:
+            expert, counted = found
+            told = [(b"x-lyceum-expert", expert.encode()), (b"x-lyceum-cost", money(0))]
+            await send_json(reply, counted, 200, [*about, *told])
             return
         tools = len(orjson.dumps(request.options.get("tools") or [])) // CHARACTERS_PER_TOKEN
         guess = {"input_tokens": life.demand.tokens + tools + 4 * len(request.messages)}
         await send_json(reply, guess, 200, [*about, (b"x-lyceum-estimated", b"true")])
 
-    async def counted(self, life: Life) -> bytes | None:
-        """What the first expert of the dialect counts, if there is one that can."""
+    async def counted(self, life: Life) -> tuple[str, bytes] | None:
+        """The first expert of the dialect that can count, and what it counts; nobody is paid for it."""
         body: dict[str, Any] = dict(life.request.native or {})
         for name, card in life.catalog.items():
             expert = self.door.school.experts[name]
             if messages.DIALECT in card.dialects and isinstance(expert, OpenAIHTTP):
                 try:
-                    return await asked(expert, body, life)
+                    return name, await asked(expert, body, life)
                 except ExpertError as error:
                     errors.log(errors.of(error), error, COUNT, life.request.id)
         return None

@@ -17,6 +17,7 @@ from gateway import multipart
 from gateway.body import parsed
 from gateway.chat import money
 from gateway.errors import APIError
+from gateway.explained import Explaining, explained_by
 from gateway.hops import passed_on
 from gateway.http import Handler, HTTPCall, Reply
 from gateway.life import Life
@@ -197,18 +198,21 @@ def lacking(path: str, name: str = "") -> APIError:
 
 async def answer(life: Life, reply: Reply) -> None:
     """Sends what the expert sends, with our headers beside its type."""
-    result = await run(life)
-    async with aclosing(result.chunks) as chunks:
-        if life.request.stream:
-            await _pieces(result, chunks, reply)
-            return
-        async for chunk in chunks:
-            cost = (b"x-lyceum-cost", money(result.spent + (chunk.cost or 0)))
-            body = chunk.data or b""
-            length = (b"content-length", b"%d" % len(body))
-            await reply.start(chunk.delta["status"], [*chunk.delta["headers"], length, *about(result), cost])
-            await reply.write(body)
-            await reply.end()
+    with Explaining(life) as told:
+        result = await run(life)
+        told.expert = result.expert
+        async with aclosing(result.chunks) as chunks:
+            if life.request.stream:
+                await _pieces(result, chunks, reply)
+                return
+            async for chunk in chunks:
+                cost = (b"x-lyceum-cost", money(result.spent + (chunk.cost or 0)))
+                body = chunk.data or b""
+                length = (b"content-length", b"%d" % len(body))
+                headers = [*chunk.delta["headers"], length, *explained_by(result), cost]
+                await reply.start(chunk.delta["status"], headers)
+                await reply.write(body)
+                await reply.end()
 
 
 async def _pieces(result: Result, chunks: Any, reply: Reply) -> None:
@@ -217,7 +221,7 @@ async def _pieces(result: Result, chunks: Any, reply: Reply) -> None:
         async for chunk in chunks:
             if not reply.started:
                 events = chunk.delta["content_type"].startswith(b"text/event-stream")
-                await reply.start(chunk.delta["status"], [*chunk.delta["headers"], *about(result)])
+                await reply.start(chunk.delta["status"], [*chunk.delta["headers"], *explained_by(result)])
             await reply.write(chunk.data or b"")
     except ExpertError:
         if events:
@@ -225,8 +229,3 @@ async def _pieces(result: Result, chunks: Any, reply: Reply) -> None:
         reply.abort()  # bytes without an end of their own: only a broken connection says that they are not whole
         return
     await reply.end()
-
-
-def about(result: Result) -> list[tuple[bytes, bytes]]:
-    """The headers that explain the answer."""
-    return [(b"x-lyceum-expert", result.expert.encode()), (b"x-lyceum-decision", result.decision.encode())]

@@ -101,7 +101,7 @@ class Writer:
             "error": {"code": code, "message": str(error)},
             "output": self.response.get("output", []) if self.native else self._items("incomplete"),
         }
-        return self._encoded([{"type": "response.failed", "response": self.response}])
+        return self._encoded([{"type": "response.failed", "response": self.response, **error.spent()}])
 
     def _begin(self) -> list[Event]:
         return [{"type": f"response.{name}", "response": dict(self.response)} for name in ("created", "in_progress")]

@@ -14,8 +14,9 @@ from experts.base import Request
 from experts.endpoint import Endpoint
 from gateway import errors, passing, responses
 from gateway.body import parsed
-from gateway.dialects import FAILURES, begun, nothing, respond
+from gateway.dialects import begun, nothing, respond
 from gateway.errors import APIError
+from gateway.explained import FAILURES
 from gateway.http import Handler, Headers, HTTPCall, Reply, send_json
 from gateway.life import Life
 from gateway.responses_events import Writer

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from experts.base import Answer, Chunk, ExpertError, Outcome, Request
 from gateway.call import Call, durable
 from gateway.chat import Events
+from gateway.errors import APIError
 from gateway.http import Reply
 from gateway.life import Life
 from gateway.resume import resumed
@@ -35,7 +36,12 @@ async def run(life: Life, decision: Ask | Accept | None = None) -> Result:
     """The result, or APIError; goes on from `decision` if one has been made. Raises LedgerUnavailable when nothing
     can be recorded."""
     while True:
-        result = await act(life, decision or life.next())
+        try:
+            decision = decision or life.next()
+        except APIError:
+            await durable(life.recorded)  # a refusal is a decision, too
+            raise
+        result = await act(life, decision)
         decision = None
         try:
             await durable(life.recorded)
@@ -63,10 +69,13 @@ async def act(life: Life, decision: Ask | Accept) -> Result | None:
 
 
 async def ask(life: Life, names: Sequence[str]) -> None:
-    """Asks several experts at once and keeps all outcomes, in the order asked."""
+    """Asks several experts at once and keeps all outcomes, in the order asked. Raises APIError, LedgerUnavailable."""
     whole = replace(life.request, options={**life.request.options, "stream": False})
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(collect(life, name, whole)) for name in names]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(collect(life, name, whole)) for name in names]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None  # the first is why the others were given up
     life.outcomes += tuple(task.result() for task in tasks)
 
 
