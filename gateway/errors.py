@@ -113,7 +113,12 @@ class APIError(Exception):
 
     def event(self) -> bytes:
         """The event that ends a stream."""
-        return b"data: %b\n\n" % self.encoded()
+        return b"data: %b\n\n" % orjson.dumps({**self.body(), **self.spent()})
+
+    def spent(self) -> dict[str, Any]:
+        """What was spent all the same, as streams say it."""
+        cost = self.headers.get("x-lyceum-cost")
+        return {} if cost is None else {"lyceum": {"cost": float(cost)}}
 
     def all_headers(self) -> list[tuple[bytes, bytes]]:
         """Headers that tell a client whether to try again."""
