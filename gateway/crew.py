@@ -26,8 +26,8 @@ from gateway.worker import LINE_BYTES, say
 
 RESTART_SECONDS = (0.2, 10.0)
 """The first pause before a restart and the longest; each is twice the one before."""
-HEALTHY_SECONDS = 30.0
-"""A worker that lived so long is restarted with the first pause again."""
+HEALTHY_SECONDS = 2.0
+"""A worker that was ready for so long is restarted with the first pause again."""
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +39,8 @@ class Member:
     writer: asyncio.StreamWriter
     place: int
     ready: bool = False
+    since: float = 0.0
+    """When it became ready, on the monotonic clock."""
     error: str = ""
 
 
@@ -88,11 +90,11 @@ class Crew:
         """Keeps one worker running until the crew leaves."""
         pause = 0.0
         while not self.left.is_set():
-            began = time.monotonic()
-            code = await self.live(await self.launch())
+            member = await self.launch()
+            code = await self.live(member)
             if self.left.is_set():
                 return
-            if time.monotonic() - began > HEALTHY_SECONDS:
+            if member.ready and time.monotonic() - member.since > HEALTHY_SECONDS:
                 pause = 0.0
             pause = min(2 * pause, RESTART_SECONDS[1]) or RESTART_SECONDS[0]
             if self.ready.done():
@@ -143,7 +145,8 @@ class Crew:
 
     def hear(self, member: Member, line: dict[str, Any]) -> None:
         """What a worker says."""
-        member.ready = member.ready or "ready" in line
+        if "ready" in line:
+            member.ready, member.since = True, time.monotonic()
         member.error = line.get("error", member.error)
         if "metrics" in line:
             self.common.figures.tell(member, line["metrics"])

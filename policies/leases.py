@@ -192,13 +192,16 @@ class Leases:
                 waiting.set_result(why)
 
     def _pass_on(self, mine: Slice) -> None:
-        """Those who came meanwhile are asked for, by the slice that takes the place of one that is over."""
+        """Those who came meanwhile get what is free now; the rest are asked for, by the slice that takes the place of
+        one that is over. To ask for all of them again would double what is spare each time the store is slow."""
         heir = mine
         if mine.over:
             heir = self._slice(mine.charges, mine.keys)
             heir.waiting.extend(mine.waiting)
             mine.waiting.clear()
-        self._ask(heir)
+        _serve(heir)
+        if heir.waiting:
+            self._ask(heir)
 
     def _reclaim(self, mine: Slice) -> bool:
         """Returns what other slices on the same accounts have free; whether there was any."""
@@ -241,6 +244,17 @@ def _take(mine: Slice, call: Call) -> Hold:
     mine.free -= call.amount
     mine.calls[call.id] = call
     return Hold(call.id, call.amount, mine.id)
+
+
+def _serve(mine: Slice) -> None:
+    """Grants those that wait in their order, as far as what is free goes."""
+    while mine.waiting:
+        call, waiting = mine.waiting[0]
+        if not waiting.done():
+            if mine.free < call.amount:
+                return
+            waiting.set_result(_take(mine, call))
+        mine.waiting.popleft()
 
 
 def _fits(mine: Slice, one: Refusal) -> bool:
