@@ -52,12 +52,14 @@ class Histogram:
 
     def observe(self, label: str, seconds: float) -> None:
         """Counts one duration."""
-        counts = self.counts.get(label)
-        if counts is None:
-            counts = self.counts[label] = [0] * (len(BUCKETS) + 1)
+        try:
+            self.counts[label][bisect_left(BUCKETS, seconds)] += 1
+        except KeyError:
+            self.counts[label] = [0] * (len(BUCKETS) + 1)
             self.sums[label] = 0.0
-        counts[bisect_left(BUCKETS, seconds)] += 1
-        self.sums[label] += seconds
+            self.observe(label, seconds)
+        else:
+            self.sums[label] += seconds
 
     def families(self) -> Iterator[Metric]:
         """As Prometheus knows it: buckets are cumulative."""

@@ -25,16 +25,6 @@ class Group:
         self.error: Exception | None = None
         self.waiting: deque[Callable[[], None]] = deque()
 
-    def add(self, line: bytes, time: float, cost: int | None) -> None:
-        """Takes a row."""
-        self.lines.append(line)
-        if time > self.last:
-            self.last = time
-        elif time < self.first:
-            self.first = time
-        if cost:
-            self.cost += cost
-
     def then(self, call: Callable[[], None]) -> None:
         """Calls once the rows are durable or have failed: at once if they are."""
         if self.done:

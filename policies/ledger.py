@@ -25,7 +25,7 @@ from policies.groups import Group, refused
 from policies.imports import bring_in, insert, take_over
 from policies.journal import Journal, Part
 from policies.record import Record
-from policies.rows import Row, encode
+from policies.rows import OutcomeRow, Row, encode
 from policies.stored import MIGRATIONS
 from policies.writer import RETRY_SECONDS, Writer
 
@@ -78,10 +78,15 @@ class Ledger(Record):
             why = self._refusal()
             if why is not None:
                 return refused(LedgerUnavailable(why))
-            self._open = group = Group(row.time, self._soon)
-            if self._gathering is None:
-                self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._gathered)
-        group.add(encode(row), row.time, getattr(row, "cost", None))
+            group = self._new(row.time)
+        group.lines.append(encode(row))
+        time = row.time
+        if time > group.last:
+            group.last = time
+        elif time < group.first:
+            group.first = time
+        if type(row) is OutcomeRow and row.cost:
+            group.cost += row.cost
         return group
 
     async def close(self) -> None:
@@ -99,6 +104,12 @@ class Ledger(Record):
         if self._failed is not None and time.monotonic() < self._retry_at:
             return self._failed
         return self._writer.refusal()
+
+    def _new(self, time: float) -> Group:
+        self._open = group = Group(time, self._soon)
+        if self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._gathered)
+        return group
 
     def _soon(self) -> None:
         """Somebody waits: what this turn of the loop queues goes along."""

@@ -17,13 +17,6 @@ async def test_calls_that_were_left_are_made_once_the_group_has_ended():
     await group
 
 
-def test_a_group_knows_its_earliest_and_latest_row_and_what_is_spent():
-    group = Group(5.0)
-    for time, cost in ((5.0, None), (7.0, 3), (4.0, 4)):
-        group.add(b"[]", time, cost)
-    assert (group.first, group.last, group.cost, len(group.lines)) == (4.0, 7.0, 7, 3)
-
-
 def fails() -> None:
     raise ZeroDivisionError
 

@@ -21,7 +21,7 @@ def path(tmp_path):
 
 async def test_the_rows_of_one_group_are_told_apart_by_their_time(path):
     async with opened(path) as ledger:
-        groups = [ledger.write(OutcomeRow.of(f"d{time}", 0, ANSWER, float(time))) for time in (1, 2, 3)]
+        groups = [ledger.write(OutcomeRow.of(f"d{time}", 0, ANSWER, float(time))) for time in (2, 1, 3)]
         groups.append(ledger.write(decided("d4", Ask(("small",)), time=2.5)))
         await groups[0]
         assert all(group is groups[0] for group in groups)
