@@ -22,7 +22,8 @@ from bench.faults_cases import CASES, Case, Gap, truncated, verdict
 from bench.faults_flap import Flap, back
 from bench.faults_gateway import gateway, wall
 from bench.faults_grey import GREY, fate, traffic
-from bench.wall_faults import OUTAGE
+from bench.faults_overload import OVERLOAD, judged, storm
+from bench.wall_times import OUTAGE
 from experts.base import SetupError
 from experts.http1 import Client
 
@@ -102,6 +103,8 @@ class Bench:
                 return Card(case, await self.flap(caller, case, seeds))
             if case.id in GREY:
                 return Card(case, [await self.grey(caller, case)])
+            if case.id in OVERLOAD:
+                return Card(case, [await self.overload(caller, case)])
             trials = (self.trial(caller, case, seed, f"seed {seed}") for seed in range(seeds))
             return Card(case, list(await asyncio.gather(*trials)))
 
@@ -156,6 +159,13 @@ class Bench:
         views = await traffic(lambda number: caller.ask(f"request {number}"), calls)
         fared = fate(views, await self.told("GET", "/bill"), case.fault)
         return Trial(0, *fared.verdict, max(views, key=lambda view: view.seconds), await calls(), Gap(0, False))
+
+    async def overload(self, caller: Caller, case: Case) -> Trial:
+        """Far more requests than can be answered."""
+        views = await storm(lambda number: caller.ask(f"request {number}", stream=case.stream))
+        bill = await self.told("GET", "/bill")
+        worst = max(views, key=lambda view: view.seconds)
+        return Trial(0, *judged(views, bill), worst, len(bill), Gap(0, False))
 
     async def gap(self, caller: Caller, view: View, calls: Sequence[dict[str, Any]]) -> Gap:
         """What the expert charges beyond the ledger."""

@@ -26,6 +26,7 @@ class View:
     cost: float | None = None
     decision: str = ""
     seconds: float = 0.0
+    retry_after: str = ""
     broken: str = ""
     raw: list[bytes] = field(default_factory=list)
 
@@ -64,7 +65,9 @@ class Caller:
         path = "/v1/chat/completions"
         async with self.client.request("POST", path, self.headers, body, self.deadlines) as response:
             view.status = response.status
-            view.decision = dict(response.headers).get(b"x-request-id", b"").decode()
+            headers = dict(response.headers)
+            view.decision = headers.get(b"x-request-id", b"").decode()
+            view.retry_after = headers.get(b"retry-after-ms", headers.get(b"retry-after", b"")).decode()
             return await response.read()
 
     async def get(self, path: str) -> Any:

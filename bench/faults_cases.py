@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.faults_caller import View
 from bench.wall_talk import ANSWER
+from bench.wall_times import SEATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,9 @@ class Case:
 
 EIGHT: dict[str, Any] = {"fallback": "steady", "health": 5, "others": 7, "explore": 1.0, "patience": 20.0}
 """A request goes to any of eight experts, and no deadline ends what is merely slow."""
+ALONE: dict[str, Any] = {"health": 5, "others": 0, "patience": 20.0}
+SEATED = {"faulty": {"limits": {"connections": SEATS, "waiting": SEATS // 2}}}
+"""What the operator of an expert that never refuses has to say: how many it takes at once, and how many may wait."""
 LARGER = {"faulty": {"context": 4096}, "sound": {"context": 128_000}}
 
 CASES = (
@@ -82,6 +86,8 @@ CASES = (
     Case("R15-slow", "one of eight grows twenty times slower", **EIGHT),
     Case("R15-errors", "one of eight fails three times in ten", **EIGHT),
     Case("R16", "500 always, all at once", attempts=1),
+    Case("R30-refuses", "five times what the expert takes", stream=False, **ALONE),
+    Case("R30-queues", "the same, and it would let them wait", stream=False, experts=SEATED, **ALONE),
     Case("R19", "closes kept connections", attempts=2),
 )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.faults_caller import View
 from bench.faults_cases import truncated
-from bench.wall_faults import WELL_FOR
+from bench.wall_times import WELL_FOR
 
 GREY = frozenset({"R15-slow", "R15-errors"})
 RATE = 40.0

@@ -18,8 +18,10 @@ from typing import Any
 
 import orjson
 
-from bench import wall_faults
+from bench import wall_faults, wall_times
 from bench.wall_talk import Call, Talk
+
+FAULTS = {**wall_faults.FAULTS, **wall_times.FAULTS}
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Entry:
     prompt: str
     second: float
     cost: int = 0
+    ended: float = 0.0
 
 
 @dataclass(slots=True)
@@ -74,11 +77,11 @@ class Wall:
         entry = Entry(model, prompt, time.monotonic() - self.began)
         self.bill.append(entry)
         call = Call(talk, body, prompt, self.tries[model, prompt], entry.second, self.scale, self.calls[model])
-        fault: Callable[[Call], Awaitable[None]] = wall_faults.FAULTS[model]
+        fault: Callable[[Call], Awaitable[None]] = FAULTS[model]
         try:
             await fault(call)
         finally:
-            entry.cost = call.cost
+            entry.cost, entry.ended = call.cost, time.monotonic() - self.began
         return call.keeps
 
     async def run(self) -> None:

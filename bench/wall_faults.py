@@ -1,4 +1,4 @@
-"""Every fault of the fault expert, by the name of the model that has it."""
+"""Every fault of the fault expert that each call has on its own, by the name of the model that has it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from bench.wall_talk import DONE, HEAD, Call, chunked, event, events, plain, who
 
 Fault = Callable[[Call], Awaitable[None]]
 PACE = 0.002
-SILENCE, SLOW_FIRST, STALL, OUTAGE = 12.0, 2.0, 3.0, 6.0
+SILENCE, SLOW_FIRST, STALL = 12.0, 2.0, 3.0
 """Seconds at scale 1; a tenth of the published benchmark's."""
-STEADY, WELL_FOR = 0.05, 30
-"""Seconds to the first word of an expert that will turn grey, and the calls before it does."""
 
 
 async def ok(call: Call) -> None:
@@ -144,29 +142,6 @@ async def takes_no_beginning(call: Call) -> None:
         await ok(call)
 
 
-async def flap(call: Call) -> None:
-    """Down for a while after the reset, then well."""
-    await (refused("503 Service Unavailable") if call.second < OUTAGE * call.scale else ok)(call)
-
-
-async def steady(call: Call) -> None:
-    """As fast as it always is."""
-    await call.sleep(STEADY)
-    await ok(call)
-
-
-async def grows_slow(call: Call) -> None:
-    """Well for some calls, then twenty times slower."""
-    await call.sleep(STEADY if call.number <= WELL_FOR else 20 * STEADY)
-    await ok(call)
-
-
-async def fails_at_times(call: Call) -> None:
-    """Well for some calls, then three in ten fail."""
-    ill = call.number > WELL_FOR and zlib.crc32(call.prompt.encode()) % 10 < 3
-    await (refused("500 Internal Server Error") if ill else steady)(call)
-
-
 async def cut_at(call: Call) -> None:
     """Ends after as many bytes of the body as the prompt's last word says."""
     pieces = events(call) if call.body.get("stream") else [orjson.dumps(whole(call))]
@@ -252,7 +227,6 @@ FAULTS: dict[str, Fault] = {
     "S12": refused("400 Bad Request", code="context_length_exceeded"),
     "S13": refused("400 Bad Request", code="content_policy_violation"),
     "S14": cut(40),
-    "S15": flap,
     "S16": refused("503 Service Unavailable"),
     "R02": refused("429 Too Many Requests", "retry-after: 1e9\r\nretry-after-ms: NaN\r\n"),
     "R06": drip,
@@ -275,9 +249,6 @@ FAULTS: dict[str, Fault] = {
     "R12-early": answered(lambda call: plain(b"x" * 99)[:-50]),
     "R12-redirect": answered(lambda _: plain(b"", "302 Found", more="location: http://127.0.0.1:1/v1\r\n")),
     "R12-nonsense": answered(lambda _: b"SSH-2.0-OpenSSH_9.9\r\n\r\n"),
-    "R15-slow": grows_slow,
-    "R15-errors": fails_at_times,
-    "steady": steady,
     "R16": refused("500 Internal Server Error"),
     "R19": half_closed,
 }

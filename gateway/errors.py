@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import dataclass, field
 from logging import getLogger
 from typing import Any
@@ -63,7 +65,7 @@ ERRORS: dict[str, Row] = {
     "upstream_error": Row(502, "server_error", "The expert's answer was broken off.", retry=True),
     "all_experts_failed": Row(502, "server_error", "Every expert that was asked failed.", retry=True),
     "no_healthy_expert": Row(503, "server_error", "No expert can be reached right now.", retry=True),
-    "server_is_overloaded": Row(503, "server_error", "Too many connections.", retry=True),
+    "server_is_overloaded": Row(503, "server_error", "More comes than can be answered now.", retry=True),
     "budget_store_unavailable": Row(
         503, "server_error", "What was spent cannot be looked up; nothing is asked unpaid.", True
     ),
@@ -157,6 +159,17 @@ def refusal(reason: str, error: ExpertError | None) -> APIError:
     if reason == "exhausted" and error is not None and error.reason == "unavailable":
         return APIError("no_healthy_expert", headers=_retry_after(error))
     return APIError(REFUSALS.get(reason, "all_experts_failed"))
+
+
+SPREAD_SECONDS = 3.0
+"""Over which those come back who were turned away at the same time."""
+
+
+def overloaded(told: float | None = None) -> APIError:
+    """There is no room now, nor for as many seconds as an expert `told`."""
+    seconds = max(1.0, told or 0.0) + random.uniform(0.0, SPREAD_SECONDS)
+    headers = {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(round(1000 * seconds))}
+    return APIError("server_is_overloaded", headers=headers)
 
 
 def _retry_after(error: ExpertError) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Leaves out an expert that fails again and again, lets one request at a time try it, and takes it back.
 
 So retries stay few: what fails all the time is not asked, and where all fail a request asks one expert. What is grey,
-neither dead nor well, `outliers` finds."""
+neither dead nor well, `outliers` finds; who is well and has no room, `crowds` knows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from experts.base import Failure, Outcome
+from gateway.crowds import Crowds
 from gateway.outliers import FAULTS, SHARE, SLOW, Outliers
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Health:
         share = tolerance.share if tolerance.failures else 0.0
         self.outliers = Outliers(clock, share, tolerance.slow)
         self.grey = self.outliers.grey
+        self.crowds = Crowds(clock)
+        self.crowded = self.crowds.known
 
     def asked(self, tally: Tally) -> None:
         """An expert is being asked. One whose pause is over is tried by this request alone, until it is known how
@@ -68,11 +71,22 @@ class Health:
 
     def ended(self, tally: Tally, outcome: Outcome) -> None:
         """Remembers how that went."""
+        if (self.crowded or isinstance(outcome, Failure)) and self.crowds.note(outcome, self.under_way(tally) - 1):
+            self.outliers.unknown(tally)
+            return
         self.note(outcome)
         if self.records and self.fails_always(outcome.expert):
             self.outliers.dead(tally)
         else:
             self.outliers.ended(tally, outcome)
+
+    def under_way(self, tally: Tally) -> int:
+        """The requests that its expert has now, this one included."""
+        return self.outliers.under_way(tally.expert.name)
+
+    def full(self, name: str) -> bool:
+        """Whether an expert is well, and has no room for one more."""
+        return bool(self.crowded) and self.crowds.full(name, self.outliers.under_way(name))
 
     def fails_always(self, name: str) -> bool:
         """Whether an expert has failed too often in a row."""

@@ -16,7 +16,7 @@ from experts.card import Card, Usage
 from experts.catalog import CHARACTERS_PER_TOKEN, Catalog, Demand, eligible
 from gateway.cap import room
 from gateway.chat import money
-from gateway.errors import APIError, refusal
+from gateway.errors import APIError, overloaded, refusal
 from gateway.money import Promise, unavailable
 from gateway.school import School
 from gateway.words import sure
@@ -83,6 +83,8 @@ class Life(Struct, eq=False):
     def next(self) -> Ask | Accept:
         """The next decision, its row queued. Raises APIError when nothing is left, and LedgerUnavailable."""
         self.step += 1
+        if not self.catalog and self.school.crowded(self.request.model, self.demand):
+            raise overloaded()
         if self.step >= len(self.catalog) + SPARE_STEPS:
             raise self.refused("exhausted")
         catalog = self.catalog
@@ -122,7 +124,9 @@ class Life(Struct, eq=False):
 
     def refused(self, reason: str) -> APIError:
         """What the client hears, and what was spent all the same."""
-        error = refusal(reason, self.last_error())
+        last = self.last_error()
+        crowded = reason == "exhausted" and self.outcomes and self.outcomes[-1].expert in self.school.health.crowded
+        error = overloaded(last and last.about.get("retry_after")) if crowded else refusal(reason, last)
         if self.total:
             error.headers["x-lyceum-cost"] = money(self.total).decode()
         return error

@@ -110,12 +110,11 @@ class Outliers:
                     self.count(name, watched, tally, bad=True)
 
     def ended(self, tally: Tally, outcome: Outcome) -> None:
-        """Remembers how asking an expert ended. Who is busy or refuses is not ill, and a client that left says
-        nothing."""
+        """Remembers how asking an expert ended. Who refuses is not ill, and a client that left says nothing."""
         watched = self.watched[tally.expert.name]
         counted = watched.waiting.pop(tally, True)
         if isinstance(outcome, Failure):
-            if not counted and _ill(outcome):
+            if not counted and outcome.reason in FAULTS and _status(outcome) != 429:
                 self.count(outcome.expert, watched, tally, bad=True)
         elif outcome.finish_reason is not None:
             seconds, work, pace = _seconds(tally, outcome), _work(tally, outcome), watched.pace(tally)
@@ -123,17 +122,26 @@ class Outliers:
             pace.learn(seconds / work, bad)
             if not counted:
                 self.count(outcome.expert, watched, tally, bad)
-        if tally is watched.trial:
-            watched.trial = None
+        self.unknown(tally)
 
     def dead(self, tally: Tally) -> None:
         """The expert fails all the time, and is left out for that: it is not grey, and begins anew when it is back."""
         name = tally.expert.name
-        watched = self.watched[name]
-        watched.waiting.pop(tally, None)
-        watched.recent.clear()
-        watched.trial = None
+        self.unknown(tally)
+        self.watched[name].recent.clear()
         self.grey.pop(name, None)
+
+    def unknown(self, tally: Tally) -> None:
+        """It ended, and says nothing of its expert."""
+        watched = self.watched[tally.expert.name]
+        watched.waiting.pop(tally, None)
+        if tally is watched.trial:
+            watched.trial = None
+
+    def under_way(self, name: str) -> int:
+        """The requests that an expert has now."""
+        watched = self.watched.get(name)
+        return 0 if watched is None else len(watched.waiting)
 
     def count(self, name: str, watched: Watched, tally: Tally, bad: bool) -> None:
         """One more answer, good or bad; of an expert that rests only its trial counts."""
@@ -170,14 +178,12 @@ class Outliers:
         return grey if 2 * len(grey | failing) <= len(names) else frozenset()
 
 
-def _ill(failure: Failure) -> bool:
-    """Whether a failure says that its expert is not well; at its limit it is only busy."""
-    status = failure.error.about.get("status") if failure.error is not None else None
-    return failure.reason in FAULTS and status != 429
-
-
 FAULTS = frozenset({"unavailable", "broken_off"})
 """Failures that are the expert's own."""
+
+
+def _status(failure: Failure) -> int | None:
+    return failure.error.about.get("status") if failure.error is not None else None
 
 
 def _seconds(tally: Tally, outcome: Outcome) -> float:

@@ -14,12 +14,12 @@ from typing import Any, cast
 
 import httptools
 
-from experts.http1_head import body_under, cut
-from gateway.app import App, find, request_id
-from gateway.errors import APIError
+from gateway import limits
+from gateway.app import App, find, raiser, request_id
+from gateway.errors import APIError, overloaded
 from gateway.handlers import Door
 from gateway.http import Handler, HTTPCall
-from gateway.known import BARRED, Known
+from gateway.known import MOST, Known, Long, learned
 from gateway.limits import AGAIN_SECONDS, HEAD_BYTES, HEAD_LINES, PARTING_SECONDS, PIPELINE, URL_BYTES, Sweeper
 from gateway.messages_errors import formed
 from gateway.turn import Turn
@@ -49,18 +49,21 @@ class Connection(asyncio.Protocol):
         self.between = True
         """Whether no request is under way in the parser."""
         self.piece = b""
-        """What came last, if a request begins with it."""
-        self.known: Known | None = None
+        """The beginning of a request that is under way in the parser."""
+        self.known: Known | None = self.app.known
+        self.long: Long | None = None
+        self.requests = self.door.metrics.requests
         self.begin()
 
     # what uvicorn and the transport tell
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
+        self.send, self.abort = self.transport.write, self.transport.abort
         self.connections.add(self)
         self.due = self.sweeper.head()
         if len(self.connections) > self.sweeper.most:
-            self.refuse(APIError("server_is_overloaded"))
+            self.refuse(overloaded())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.discard(self)
@@ -70,12 +73,21 @@ class Connection(asyncio.Protocol):
             self.turn.gone()
 
     def data_received(self, data: bytes) -> None:
-        if self.turn is None:
-            if self.closing:
-                return  # what still comes is thrown away, so that the answer before it is not lost to a reset
-            if self.between and self.known is not None and self.again(self.known, data):
+        known = self.known
+        if known is not None and self.between and self.turn is None and not (self.closing or self.door.leaving):
+            size = len(data) - known.start
+            if known.least <= size <= known.most and data.startswith(known.line % size):
+                self.serve(known, data[known.start :])
                 return
-        self.piece = data if self.between else b""
+            if self.again(known, data):
+                return
+        if self.closing and self.turn is None:
+            return  # what still comes is thrown away, so that the answer before it is not lost to a reset
+        if self.long is not None:
+            self.more(self.long, data)
+            return
+        if self.between:
+            self.piece = data[:MOST]
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -84,25 +96,35 @@ class Connection(asyncio.Protocol):
             cause = error.__context__
             self.refuse(cause if isinstance(cause, APIError) else REFUSED)
 
+    def serve(self, known: Known, body: bytes) -> None:
+        """Answers a request whose head is the last one's."""
+        call = HTTPCall("POST", known.path, known.headers, body, request_id(), known.query)
+        turn = self.turn = Turn(self, call, known.route)
+        self.due = None
+        if not self.door.now(turn):
+            self.spawn(turn, known.handler)
+
     def again(self, known: Known, data: bytes) -> bool:
-        """Takes a whole request whose head is the last one's; whether it was one."""
-        body = body_under(known.before, known.after, data)
-        if body is None or len(body) > self.cap or self.door.leaving:
+        """Takes a request, or the beginning of one, with the last one's head but for its length; whether it was one."""
+        told = known.told(data)
+        if told is None or not len(data) - told[1] <= told[0] <= self.cap or not told[0]:
             return False
-        headers = {**known.headers, b"content-length": b"%d" % len(body)}
-        call = HTTPCall("POST", known.path, headers, body, request_id(), known.query)
-        self.take(Turn(self, call, known.route, False), known.handler)
+        size, start = told
+        self.known, self.long = known.sized(start, self.cap), Long(size, self.loop.time())
+        self.url, self.between = known.path.encode("latin-1"), False
+        self.more(self.long, data[start:])
         return True
 
-    def learn(self, call: HTTPCall) -> None:
-        """Remembers the head of a request that came in one piece."""
-        assert self.handler is not None
-        size = len(call.body)
-        if call.method != "POST" or not BARRED.isdisjoint(call.headers) or not size or size >= len(self.piece):
-            return
-        parts = cut(self.piece, size)
-        if parts is not None:
-            self.known = Known(*parts, self.handler, self.route, call.path, call.query, self.headers)
+    def more(self, long: Long, data: bytes) -> None:
+        """A piece of a request that never saw the parser, since its head is known."""
+        surplus = long.add(data)
+        self.due = self.sweeper.body(long.began, long.got)
+        if not long.missing and self.known is not None:
+            self.long, self.url, self.between = None, b"", True
+            self.closing = self.closing or self.door.leaving
+            self.serve(self.known, long.whole())
+            if surplus:
+                self.data_received(surplus)
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -175,13 +197,11 @@ class Connection(asyncio.Protocol):
         self.headers[name] = value
 
     def on_headers_complete(self) -> None:
-        raw, _, query = self.url.partition(b"?")
-        path = raw.decode("latin-1")
+        self.path, _, self.query = self.url.decode("latin-1").partition("?")
         try:
-            self.handler, self.route = find(self.table, self.parser.get_method().decode("latin-1"), path)
+            self.handler, self.route = find(self.table, self.parser.get_method().decode("latin-1"), self.path)
         except APIError as error:
-            self.handler, self.route = _raiser(error), "other"
-        self.path, self.query = path, query.decode("latin-1")
+            self.handler, self.route = raiser(error), "other"
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise APIError("unsupported_media_type", param="content-encoding")
         if int(self.headers.get(b"content-length", b"0")) > self.cap:
@@ -209,16 +229,15 @@ class Connection(asyncio.Protocol):
         if old or self.door.leaving or self.parser.should_upgrade() or not self.parser.should_keep_alive():
             self.closing = True
         self.url, self.between = b"", True
-        if not self.closing and self.route != "other":
-            self.learn(call)
+        if not self.closing and self.route != "other" and self.piece:
+            self.known = self.app.known = learned(self.piece, call, self.handler, self.route) or self.known
         self.piece = b""
         turn = Turn(self, call, self.route, old)
         if self.turn is None:
             self.take(turn, self.handler)
-        elif len(self.waiting) < PIPELINE:
-            self.waiting.append((turn, self.handler))
         else:
-            self.transport.pause_reading()
+            if len(self.waiting) >= PIPELINE:
+                self.transport.pause_reading()
             self.waiting.append((turn, self.handler))
 
     # turns
@@ -232,18 +251,16 @@ class Connection(asyncio.Protocol):
     def spawn(self, turn: Turn, handler: Handler) -> None:
         """Answers in a task, which a client that leaves cancels."""
         task = self.loop.create_task(self.door.guarded(handler, turn.call, turn))
-
-        def cancel() -> None:
-            task.cancel()
-
-        turn.gone = cancel
+        turn.gone = task.cancel
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
     def over(self, turn: Turn) -> None:
-        self.door.metrics.requests[turn.route, str(turn.status)] += 1
+        self.requests[turn.route, str(turn.status)] += 1
         self.turn = turn.gone = None
-        if self.waiting:
+        if not (self.waiting or self.closing or self.door.leaving):
+            self.due = self.loop.time() + limits.IDLE_SECONDS
+        elif self.waiting:
             self.transport.resume_reading()
             self.take(*self.waiting.popleft())
         elif self.refused:
@@ -255,12 +272,6 @@ class Connection(asyncio.Protocol):
             self.due = self.sweeper.idle()
             if self.door.leaving:
                 self.loop.call_later(0.0 if self.app.heirs else PARTING_SECONDS, self.part)
-
-    def send(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def abort(self) -> None:
-        self.transport.abort()
 
     async def drained(self) -> None:
         if self.paused:
@@ -286,10 +297,3 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         elif self.turn is None:
             self.refuse(APIError("request_timeout"))
-
-
-def _raiser(error: APIError) -> Handler:
-    async def handler(call: HTTPCall, reply: Any) -> None:
-        raise error
-
-    return handler

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from msgspec.structs import replace
 
 from experts.base import Expert, Outcome, Request
-from experts.catalog import Catalog, Demand
+from experts.catalog import Catalog, Demand, eligible
 from gateway.encoder import Embedder, EncoderClient
 from gateway.health import Health, Tolerance
 from gateway.sessions import Sessions
@@ -82,17 +82,24 @@ class School:
         self.supervised = {name: expert for name, expert in self.experts.items() if hasattr(expert, "ready")}
 
     def catalog(self, model: str) -> Catalog:
-        """The cards of the experts that a request for `model` may meet: all that are ready and do not fail all the
-        time, or the one it names. If all do, the one that is due first: no answer is ruled out, no load piled up."""
+        """The cards of the experts that a request for `model` may meet: all that are ready, well and
+        have room, or the one it names. If all fail all the time, the one that is due first: no answer is ruled out, no
+        load piled up."""
         if model in self.cards:
-            return {model: self.cards[model]}
+            return {} if self.health.full(model) else {model: self.cards[model]}
         asleep = [name for name, expert in self.supervised.items() if not expert.ready]
         awake = {name: card for name, card in self.cards.items() if name not in asleep} if asleep else self.cards
-        if not (self.health.records or self.health.grey):
-            return awake
-        failing = self.health.left_out(awake)
-        well = {name: card for name, card in awake.items() if name not in failing}
-        return well or {name: awake[name] for name in self.health.soonest(awake)}
+        health = self.health
+        if health.records or health.grey:
+            failing = health.left_out(awake)
+            well = {name: card for name, card in awake.items() if name not in failing}
+            awake = well or {name: awake[name] for name in health.soonest(awake)}
+        return {name: card for name, card in awake.items() if not health.full(name)} if health.crowded else awake
+
+    def crowded(self, model: str, demand: Demand) -> bool:
+        """Whether experts that could take a request have no room for it now."""
+        cards = {model: self.cards[model]} if model in self.cards else self.cards
+        return bool(self.health.crowded) and any(map(self.health.full, eligible(demand, cards)))
 
     def embedded_now(self, request: Request) -> Request | None:
         """The request as the router wants it, if that needs no waiting: nobody reads vectors, or this one is known."""

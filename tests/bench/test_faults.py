@@ -11,7 +11,7 @@ import pytest
 from bench import faults
 from bench.faults_caller import View, single, streamed
 from bench.faults_cases import CASES, Gap, truncated, verdict
-from bench.wall_faults import FAULTS
+from bench.wall import FAULTS
 from bench.wall_talk import ANSWER, PIECES
 from experts.base import SetupError
 

@@ -7,8 +7,8 @@ import pytest
 from bench import faults_grey
 from bench.faults_caller import View
 from bench.faults_grey import RATE, WINDOW, fate, traffic
-from bench.wall_faults import WELL_FOR
 from bench.wall_talk import ANSWER
+from bench.wall_times import WELL_FOR
 
 SIZE = int(RATE * WINDOW)
 SOUND = View(status=200, text=ANSWER, reason="stop", done=True, usage=True, model="sound", seconds=0.1)
