@@ -126,7 +126,7 @@ class Life(Struct, eq=False):
         """What the client hears, and what was spent all the same."""
         last = self.last_error()
         crowded = reason == "exhausted" and self.outcomes and self.outcomes[-1].expert in self.school.health.crowded
-        error = overloaded(last and last.about.get("retry_after")) if crowded else refusal(reason, last)
+        error = overloaded(last.about.get("retry_after")) if crowded and last is not None else refusal(reason, last)
         if self.total:
             error.headers["x-lyceum-cost"] = money(self.total).decode()
         return error
