@@ -15,16 +15,18 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
-from experts.http1_connection import Connection, Known
+from experts.http1_connection import Connection
 from experts.http1_exchange import (
     ClosedEarly,
     ConnectFailed,
     Deadlines,
     Exchange,
     HTTPError,
+    Payload,
     Sink,
     TooBusy,
 )
+from experts.http1_head import Matches
 from experts.http1_response import Response
 
 USUAL_DEADLINES = Deadlines()
@@ -57,18 +59,21 @@ class Client:
         self._tls = tls
         self._most, self._most_waiting, self._keep_seconds = connections, waiting, keep_seconds
         self._open = self._dialing = 0
-        self._idle: dict[Connection, float] = {}
+        self._idle: list[Connection] = []
+        self._connections: set[Connection] = set()
         self._waiting: OrderedDict[Exchange, None] = OrderedDict()
-        self._exchanges: set[Exchange] = set()
+        self._stale: set[Exchange] = set()
+        """Exchanges that are to be sent again, each on a connection that is being made for it."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.time: Callable[[], float] = time.monotonic  # the loop's own clock once it runs
         self._timer: asyncio.TimerHandle | None = None
         self._looks = math.inf
         """When all exchanges are looked at next."""
-        self.known: Known | None = None
+        self.known: Matches | None = None
         self.unlike = 0
-        self._usual, self._least = USUAL_DEADLINES, min(USUAL_DEADLINES)
+        self._usual, self._soonest = USUAL_DEADLINES, 0.0
+        """The deadlines of the last request, and the seconds in which a connection with it may be late at first."""
 
     @property
     def free_slots(self) -> int:
@@ -82,22 +87,33 @@ class Client:
             raise ValueError("a path or header holds a character that HTTP forbids")
         return "".join(line + "\r\n" for line in lines).encode("latin-1")
 
-    def send(self, head: bytes, body: bytes, deadlines: Deadlines, sink: Sink) -> Exchange:
+    def send(self, head: bytes, body: Payload, deadlines: Deadlines, sink: Sink) -> Exchange:
         """Starts an exchange; its answer goes to `sink`, never before this returns. Raises TooBusy."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self.time = self._loop.time
-        exchange = Exchange(self, b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body), deadlines, sink)
-        connection = self._usable()
-        if connection is not None:
-            connection.carry(exchange)
-        elif self._open >= self._most and len(self._waiting) - self._dialing >= self._most_waiting:
-            raise TooBusy("too many requests wait for a connection")
+        now = self.time()
+        payload: Payload
+        if isinstance(body, bytes):
+            payload = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
         else:
-            self._waiting[exchange] = None
-            self._grow(deadlines.connect)
-        self._exchanges.add(exchange)
-        self.hurry(exchange)
+            payload = (b"%bcontent-length: %d\r\n\r\n" % (head, sum(map(len, body))), *body)
+        exchange = Exchange(self, payload, deadlines, sink, now, now)
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if connection.transport.is_closing():
+                continue  # the loop has not told it yet
+            if now - connection.since < self._keep_seconds:
+                connection.carry(exchange)
+                if deadlines is not self._usual:
+                    self._usual, self._soonest = deadlines, min(deadlines.first, deadlines.total)
+                if now + self._soonest < self._looks:
+                    self.watch(now + self._soonest)
+                return exchange
+            connection.abort()
+        self._queue(exchange)
+        self.watch(exchange.due())
         return exchange
 
     def request(
@@ -113,7 +129,7 @@ class Client:
 
     async def aclose(self) -> None:
         """Closes every connection; exchanges under way fail."""
-        for exchange in list(self._exchanges):
+        for exchange in self._under_way():
             exchange.fail(ClosedEarly(0))
         for connection in list(self._idle):
             connection.abort()
@@ -135,48 +151,41 @@ class Client:
             self._looks = due
             self._timer = self._loop.call_at(due, self._sweep)
 
-    def hurry(self, exchange: Exchange) -> None:
-        if exchange.deadlines is not self._usual:
-            self._usual = exchange.deadlines
-            self._least = min(self._usual)
-        if exchange.touched + self._least < self._looks:
-            self.watch(exchange.due())
-
-    def free(self, connection: Connection, exchange: Exchange) -> None:
-        self._exchanges.discard(exchange)
-        self._serve(connection)
+    def free(self, connection: Connection) -> None:
+        if self._waiting:
+            self._carry(connection, self._waiting.popitem(last=False)[0])
+        else:
+            connection.used, connection.since = True, self.time()
+            self._idle.append(connection)
 
     def lost(self, connection: Connection, stale: Exchange | None) -> None:
         self._open -= 1
-        self._idle.pop(connection, None)
+        self._connections.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
         if stale is not None:
+            self._stale.add(stale)
             self._dial(stale.deadlines.connect, stale)
             self.watch(stale.due())
         elif self._waiting:
             self._grow(next(iter(self._waiting)).deadlines.connect)
 
     def forget(self, exchange: Exchange) -> None:
-        self._exchanges.discard(exchange)
         self._waiting.pop(exchange, None)
+        self._stale.discard(exchange)
 
     # connections
 
-    def _usable(self) -> Connection | None:
-        while self._idle:
-            connection, since = self._idle.popitem()
-            if connection.closing:
-                continue  # the loop has not told it yet
-            if self.time() - since < self._keep_seconds:
-                return connection
-            connection.abort()
-        return None
+    def _queue(self, exchange: Exchange) -> None:
+        """Lets an exchange wait for a connection. Raises TooBusy."""
+        if self._open >= self._most and len(self._waiting) - self._dialing >= self._most_waiting:
+            raise TooBusy("too many requests wait for a connection")
+        self._waiting[exchange] = None
+        self._grow(exchange.deadlines.connect)
 
-    def _serve(self, connection: Connection) -> None:
-        if self._waiting:
-            self._carry(connection, self._waiting.popitem(last=False)[0])
-        else:
-            connection.used = True
-            self._idle[connection] = self.time()
+    def _under_way(self) -> list[Exchange]:
+        carried = [connection.exchange for connection in self._connections if connection.exchange is not None]
+        return [*self._waiting, *self._stale, *carried]
 
     def _grow(self, seconds: float) -> None:
         if self._open < self._most and self._dialing < len(self._waiting):
@@ -216,14 +225,16 @@ class Client:
         await self._loop.create_connection(lambda: connection, self._host, self._port, ssl=tls)
 
     def _take(self, connection: Connection, stale: Exchange | None) -> None:
+        self._connections.add(connection)
         if stale is not None and not stale.done:
             self._carry(connection, stale)
         else:
-            self._serve(connection)
+            self.free(connection)
 
     def _carry(self, connection: Connection, exchange: Exchange) -> None:
+        self._stale.discard(exchange)
         connection.carry(exchange)
-        self.hurry(exchange)
+        self.watch(exchange.due())
 
     def _refuse(self, problem: HTTPError, stale: Exchange | None) -> None:
         """Hands the failure of a dial to the exchange that waits longest: each dial was made for one."""
@@ -238,10 +249,11 @@ class Client:
         """Ends the exchanges that are late, and wakes again when the next may be."""
         self._timer, self._looks = None, math.inf
         now = self.time()
-        for exchange in [exchange for exchange in self._exchanges if exchange.due() <= now]:
-            exchange.expire(now)
-        if self._exchanges:
-            self.watch(max(now + SWEEP_SECONDS, min(exchange.due() for exchange in self._exchanges)))
+        for exchange in self._under_way():
+            if exchange.due() <= now:
+                exchange.expire(now)
+        if left := self._under_way():
+            self.watch(max(now + SWEEP_SECONDS, min(exchange.due() for exchange in left)))
 
 
 def _why(error: BaseException | None) -> str:

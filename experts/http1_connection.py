@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from typing import NamedTuple, NoReturn, Protocol, cast
+from typing import NoReturn, cast
 
 import httptools
 
+from experts.http1_chunks import bodies
 from experts.http1_exchange import ClosedEarly, Exchange, Headers, HTTPError, Pool, ProtocolBroken
-from experts.http1_head import body_under, cut
+from experts.http1_head import headers, shape
 
 SLICE = 256 * 1024
 """Bytes of a request that are handed to the transport at once."""
@@ -20,46 +21,20 @@ UNHEARD_MILLISECONDS = 20_000
 """How long the other host may leave what we sent unacknowledged."""
 
 
-class Known(NamedTuple):
-    """The head of the answer that came last: its bytes before and after the digits of its length, and its meaning."""
-
-    before: bytes
-    after: bytes
-    status: int
-    headers: Headers
-    """But for the length."""
-
-
-class Owner(Pool, Protocol):
-    """What a connection tells its pool."""
-
-    known: Known | None
-    """The head that its server sent last."""
-    unlike: int
-    """How many plain answers came since one had a head that was known."""
-    head_bytes: int
-    """The most bytes of an answer's head."""
-
-    def free(self, connection: Connection, exchange: Exchange) -> None:
-        """The exchange is over and the connection can carry another."""
-        ...
-
-    def lost(self, connection: Connection, stale: Exchange | None) -> None:
-        """The connection is gone; `stale` must be sent again on a new one."""
-        ...
-
-
 class Connection(asyncio.Protocol):
     """Carries one exchange after another."""
 
-    def __init__(self, pool: Owner) -> None:
+    def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.exchange: Exchange | None = None
         self.made = self.open = False
         self.used = False
-        self._transport: asyncio.Transport
+        self.transport: asyncio.Transport
+        self.since = 0.0
+        """The loop's time at which it became idle."""
         self._parser = httptools.HttpResponseParser(self)
-        self._unsent = memoryview(b"")
+        self._unsent: list[memoryview] = []
+        """Parts of the request that wait, the next one last."""
         self._writable = True
         self._reset()
 
@@ -68,6 +43,7 @@ class Connection(asyncio.Protocol):
         self._received = 0
         self._status = 0
         self._framed = self._complete = self._surplus = self._keep = self._watched = self._hung = False
+        self._between = False  # whether the parser stands between two chunks
         self._problem = ""
 
     def carry(self, exchange: Exchange) -> None:
@@ -76,38 +52,34 @@ class Connection(asyncio.Protocol):
         exchange.connection = self
         exchange.touched = self.pool.time()
         payload = exchange.payload
-        if self.closing:
+        if self.transport.is_closing():
             return  # `connection_lost` comes, and has it sent again
-        if len(payload) <= SLICE:
-            self._transport.write(payload)
+        if isinstance(payload, bytes) and len(payload) <= SLICE:
+            self.transport.write(payload)
         else:
-            self._unsent = memoryview(payload)
-            self._pump()
+            self._push(payload if isinstance(payload, tuple) else (payload,))
 
     def abort(self) -> None:
         """Closes at once and leaves the pool."""
         self._leave(None)
-        self._transport.abort()
+        self.transport.abort()
 
-    @property
-    def closing(self) -> bool:
-        """Whether the transport is closed; uvloop's then raises RuntimeError at every other call."""
-        return self._transport.is_closing()
+    # uvloop's transport raises RuntimeError at almost every call once it is closed
 
     def pause(self) -> None:
-        if not self.closing:
-            self._transport.pause_reading()
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def resume(self) -> None:
-        if not self.closing:
-            self._transport.resume_reading()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def hang_up(self) -> bool:
         """Closes our direction alone."""
-        if self.closing or not self._transport.can_write_eof():
+        if self.transport.is_closing() or not self.transport.can_write_eof():
             return False
         self._hung = True
-        self._transport.write_eof()
+        self.transport.write_eof()
         return True
 
     def _leave(self, stale: Exchange | None) -> None:
@@ -116,15 +88,26 @@ class Connection(asyncio.Protocol):
             self.open = False
             self.pool.lost(self, stale)
 
+    def _push(self, parts: tuple[bytes | memoryview, ...]) -> None:
+        """Sends a request in parts, which are not copied; a long one as fast as the server takes it."""
+        if sum(map(len, parts)) <= SLICE:
+            self.transport.writelines(parts)
+        else:
+            self._unsent = [memoryview(part) for part in reversed(parts)]
+            self._pump()
+
     def _pump(self) -> None:
-        while self._unsent and self._writable and not self.closing:
-            self._transport.write(self._unsent[:SLICE])
-            self._unsent = self._unsent[SLICE:]
+        unsent = self._unsent
+        while unsent and self._writable and not self.transport.is_closing():
+            part = unsent.pop()
+            self.transport.write(part[:SLICE])
+            if len(part) > SLICE:
+                unsent.append(part[SLICE:])
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self.made = self.open = True
         peer = transport.get_extra_info("socket")
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -142,9 +125,17 @@ class Connection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None:  # nothing was asked
             self.abort()
-            return
-        if not self._received and self._again(exchange, data):
-            return
+        elif self._between and (body := bodies(data)) is not None:
+            self._received += len(data)
+            exchange.touched = self.pool.time()
+            exchange.sink.on_data(body)
+        else:
+            known = self.pool.known
+            head = None if self._received or known is None else known(data)
+            if head is None or not self._plain(exchange, data, head.end(), int(head[1])):
+                self._parse(exchange, data)
+
+    def _parse(self, exchange: Exchange, data: bytes) -> None:
         self._received += len(data)
         try:
             self._parser.feed_data(data)
@@ -153,6 +144,8 @@ class Connection(asyncio.Protocol):
             if isinstance(error, httptools.HttpParserCallbackError) and not self._problem:
                 raise  # a mistake of the sink's, not of the server's
             return
+        if self._between and not data.endswith(b"\r\n"):  # the parser may have seen a part of the next chunk's head
+            self._between = False
         if self._complete:
             if self._keep and len(data) == self._received and not self._surplus:
                 self._learn(data)
@@ -163,36 +156,43 @@ class Connection(asyncio.Protocol):
         elif exchange.flowing and not self._watched:
             self._watch()
 
-    def _again(self, exchange: Exchange, data: bytes) -> bool:
-        """Takes a whole answer under a head that was parsed before; whether it was one."""
-        known = self.pool.known
-        if known is None or not (body := body_under(known.before, known.after, data)):
+    def _plain(self, exchange: Exchange, data: bytes, start: int, size: int) -> bool:
+        """Takes an answer under a head of a known shape, if it is all there and nothing else is going on; whether it
+        did."""
+        pool, sink = self.pool, exchange.sink
+        if start + size != len(data) or start > pool.head_bytes or self._unsent or self._hung or exchange.paused:
             return False
-        self.pool.unlike = 0
-        self._received, self._status, self._framed, self._keep = len(data), known.status, True, True
+        pool.unlike = 0
+        if not sink.takes_whole:
+            self._told(exchange, data, start)
+            return True
+        exchange.done = self.used = True
+        self.exchange = None
+        pool.free(self)
+        sink.on_whole(data, start)
+        return True
+
+    def _told(self, exchange: Exchange, data: bytes, start: int) -> None:
+        """Tells the sink of a whole answer as if it had been parsed."""
+        self._received, self._status, self._framed, self._keep = len(data), 200, True, True
         taken = False
         try:
-            exchange.sink.on_head(known.status, [*known.headers, (b"content-length", b"%d" % len(body))])
+            exchange.sink.on_head(200, headers(data[:start]))
             if self.exchange is not None:
                 exchange.touched, exchange.flowing = self.pool.time(), True
-                exchange.sink.on_data(body)
+                exchange.sink.on_data(data[start:])
             taken = True
         finally:
             if not taken:
                 self._fail(ProtocolBroken("the answer could not be taken"))
         self._finish()
-        return True
 
     def _learn(self, data: bytes) -> None:
         """Remembers the head of a plain answer that came in one piece; seldom, where no two are alike."""
-        self.pool.unlike += 1
-        if self._status != 200 or (self.pool.unlike > LESSONS and self.pool.unlike % LESSONS):
-            return
-        length = dict(self._headers).get(b"content-length", b"")
-        parts = cut(data, int(length)) if length.isdigit() and 0 < int(length) < len(data) else None
-        if parts is not None:
-            headers = [header for header in self._headers if header[0] != b"content-length"]
-            self.pool.known = Known(*parts, self._status, headers)
+        pool = self.pool
+        pool.unlike += 1
+        if self._status == 200 and (pool.unlike <= LESSONS or not pool.unlike % LESSONS):
+            pool.known = shape(data[: data.find(b"\r\n\r\n") + 4]) or pool.known
 
     def eof_received(self) -> None:
         self._ended()
@@ -222,7 +222,7 @@ class Connection(asyncio.Protocol):
         """The answer began and goes on: from now on the idle deadline counts."""
         if self.exchange is not None:
             self._watched = True
-            self.pool.hurry(self.exchange)
+            self.pool.watch(self.exchange.due())
 
     def _fail(self, error: HTTPError) -> None:
         if self.exchange is not None:
@@ -233,15 +233,14 @@ class Connection(asyncio.Protocol):
         if exchange is None:  # cancelled by its own sink
             return
         exchange.done = True
-        kept = self._keep and not self._hung
-        reusable = kept and not self._surplus and not self._unsent and not self.closing
-        if reusable:
+        kept = self._keep and not self._hung and not self._surplus and not self._unsent
+        if kept and not self.transport.is_closing():
             if exchange.paused:
-                self._transport.resume_reading()
+                self.transport.resume_reading()
             self.exchange = None
             self.used = True
             self._reset()
-            self.pool.free(self, exchange)
+            self.pool.free(self)
         else:
             self.pool.forget(exchange)
             self.abort()
@@ -285,6 +284,12 @@ class Connection(asyncio.Protocol):
         exchange.touched = self.pool.time()
         exchange.flowing = True
         exchange.sink.on_data(body)
+
+    def on_chunk_header(self) -> None:
+        self._between = False
+
+    def on_chunk_complete(self) -> None:
+        self._between = True
 
     def on_message_complete(self) -> None:
         if self._status:

@@ -11,10 +11,19 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+
+from msgspec import Struct
+
+from experts.http1_head import Matches
+
+if TYPE_CHECKING:
+    from experts.http1_connection import Connection
 
 Headers = list[tuple[bytes, bytes]]
 """Names are lower-case."""
+Payload = bytes | tuple[bytes | memoryview, ...]
+"""A request, or its parts: what is long is not copied to be sent."""
 
 
 class HTTPError(Exception):
@@ -62,6 +71,14 @@ class Deadlines(NamedTuple):
 class Sink(Protocol):
     """Takes one answer, in order; the last call is `on_end` or `on_error`, unless the exchange is cancelled."""
 
+    __slots__ = ()
+    takes_whole: ClassVar[bool] = False
+    """Whether a 200 that came in one piece may come in the one call of `on_whole`, instead of all others."""
+
+    def on_whole(self, data: bytes, start: int) -> None:
+        """A whole answer, which is over; its body begins at `start`."""
+        raise AssertionError("only for sinks that take answers whole")
+
     def on_head(self, status: int, headers: Headers) -> None: ...
 
     def on_data(self, data: bytes) -> None: ...
@@ -71,20 +88,15 @@ class Sink(Protocol):
     def on_error(self, error: HTTPError) -> None: ...
 
 
-class Carrier(Protocol):
-    """What an exchange needs of its connection."""
-
-    def abort(self) -> None: ...
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    def hang_up(self) -> bool: ...
-
-
 class Pool(Protocol):
-    """What an exchange needs of its owner."""
+    """What exchanges and connections need of their owner."""
+
+    known: Matches | None
+    """Finds heads like the one of the plain 200 that the server sent last."""
+    unlike: int
+    """How many plain answers came since one had a head that was known."""
+    head_bytes: int
+    """The most bytes of an answer's head."""
 
     def time(self) -> float: ...
 
@@ -92,31 +104,34 @@ class Pool(Protocol):
         """An exchange is due earlier than it was."""
         ...
 
-    def hurry(self, exchange: Exchange) -> None:
-        """Sees to it that the exchange is looked at no later than it can be late."""
-        ...
-
     def forget(self, exchange: Exchange) -> None:
         """The exchange is over."""
         ...
 
+    def free(self, connection: Connection) -> None:
+        """Its exchange is over and the connection can carry another."""
+        ...
 
-class Exchange:
+    def lost(self, connection: Connection, stale: Exchange | None) -> None:
+        """The connection is gone; `stale` must be sent again on a new one."""
+        ...
+
+
+class Exchange(Struct, eq=False):
     """One request and its answer, from the moment it is submitted."""
 
-    # fmt: off
-    __slots__ = ("connection", "deadlines", "done", "flowing", "paused", "payload", "pool", "retried", "sink",
-                 "started", "touched")
-    # fmt: on
-
-    def __init__(self, pool: Pool, payload: bytes, deadlines: Deadlines, sink: Sink) -> None:
-        self.pool = pool
-        self.payload = payload
-        self.deadlines = deadlines
-        self.sink = sink
-        self.connection: Carrier | None = None
-        self.started = self.touched = pool.time()
-        self.flowing = self.paused = self.done = self.retried = False
+    pool: Pool
+    payload: Payload
+    deadlines: Deadlines
+    sink: Sink
+    started: float
+    touched: float
+    """When it got its connection, or its answer went on last."""
+    connection: Connection | None = None
+    flowing: bool = False
+    paused: bool = False
+    done: bool = False
+    retried: bool = False
 
     def due(self) -> float:
         """The loop's time at which this exchange is late, unless something happens until then."""

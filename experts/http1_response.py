@@ -19,7 +19,7 @@ class Sender(Protocol):
     def send(self, head: bytes, body: bytes, deadlines: Deadlines, sink: Sink) -> Exchange: ...
 
 
-class Response:
+class Response(Sink):
     """One answer: `status` and `headers` once entered; then iterate over its pieces, or `read` it whole."""
 
     def __init__(self, client: Sender, head: bytes, body: bytes, deadlines: Deadlines) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from experts import sse
 from experts.base import Answer, BrokenOff, ExpertError, Failure
-from experts.http1_exchange import ClosedEarly, Headers, HTTPError
+from experts.http1_exchange import ClosedEarly, Headers, HTTPError, Sink
 from experts.openai_errors import of_status
 from experts.openai_http import piece, whole
 from gateway.sink import Call, Stream
@@ -35,7 +35,7 @@ def leave(call: Call) -> None:
         rest.look()
 
 
-class Leaving:
+class Leaving(Sink):
     """A sink for the rest of an answer that nobody waits for."""
 
     __slots__ = ("call", "hung")

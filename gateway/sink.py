@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from experts import sse
 from experts.base import BrokenOff, Chunk, ExpertError
 from experts.card import NANO
-from experts.http1_exchange import Exchange, Headers, HTTPError
+from experts.http1_exchange import Exchange, Headers, HTTPError, Sink
 from experts.openai_answer import Progress
 from experts.openai_errors import of_status, of_transport
 from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece, whole
@@ -34,7 +34,7 @@ STREAM: Headers = [
 ]
 
 
-class Call:
+class Call(Sink):
     """One expert being asked: a sink for its bytes."""
 
     __slots__ = ("exchange", "expert", "headers", "hot", "parts", "progress", "size", "status", "tally")
@@ -98,6 +98,18 @@ class Plain(Call):
     """A plain answer: read whole, sent in one write."""
 
     __slots__ = ()
+    takes_whole = True
+
+    def on_whole(self, data: bytes, start: int) -> None:
+        self.status = 200
+        body = data[start:]
+        if len(body) > self.expert.limits.answer_bytes:
+            self.on_data(body)
+            return
+        try:
+            self.whole(body)
+        except ExpertError as error:
+            self.failed(error)
 
     def whole(self, body: bytes) -> None:
         chunk = whole(body, self.progress)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from experts.http1 import Client
-from experts.http1_exchange import Deadlines, ProtocolBroken
+from experts.http1_exchange import Deadlines, ProtocolBroken, Sink
 from tests.experts.raw import STREAM_HEAD as HEAD
 from tests.experts.raw import always, answer, chunked, client_of, get, none_open, serving
 
 
-class Recorder:
+class Recorder(Sink):
     """A sink that writes down what it is told."""
 
     def __init__(self, on_data: Callable[[], object] = lambda: None) -> None:
@@ -75,13 +75,58 @@ async def test_a_mistake_in_a_sink_is_told_to_the_loop_and_costs_no_slot():
         await client.aclose()
 
 
+class Taker(Recorder):
+    """A sink that takes answers whole."""
+
+    takes_whole = True
+
+    def on_whole(self, data, start):
+        self.told.append(data[start:])
+        self._on_data()
+        self.ended.set()
+
+
+async def test_a_sink_that_takes_answers_whole_hears_of_one_in_one_call_when_its_connection_is_free():
+    async with serving(always(answer(b"abc"))) as server:
+        client = client_of(server, connections=1)
+        await get(client)
+        sink = Taker(lambda: sink.told.append(client.free_slots))
+        exchange = client.send(client.head("POST", "/", {}), b"", Deadlines(), sink)
+        await sink.ended.wait()
+        assert sink.told == [b"abc", 1]
+        exchange.cancel()
+        assert await get(client) == b"abc"
+        assert server.seen == 1
+        await client.aclose()
+
+
+@pytest.mark.parametrize("size", [10, 100_000, 3_000_000])
+async def test_a_request_in_parts_arrives_whole(size):
+    got = []
+
+    async def handler(talk):
+        while True:
+            got.append((await talk.request())[1])
+            await talk.say(answer(b"abc"))
+
+    async with serving(handler) as server:
+        client = client_of(server)
+        for _ in range(2):
+            sink = Recorder()
+            client.send(client.head("POST", "/", {}), (b"<", memoryview(b"a" * size), b">"), Deadlines(), sink)
+            await sink.ended.wait()
+            assert sink.told == [200, b"abc", "end"]
+        assert got == [b"<" + b"a" * size + b">"] * 2
+        await client.aclose()
+
+
 async def test_small_writes_leave_at_once():
     """TCP_NODELAY is on: sglang-router waits 44 ms here."""
     async with serving(always(answer(b"abc"))) as server:
         client = client_of(server)
         await get(client)
         (connection,) = client._idle
-        peer = connection._transport.get_extra_info("socket")
+        peer = connection.transport.get_extra_info("socket")
         assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         await client.aclose()
 
