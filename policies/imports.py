@@ -19,8 +19,6 @@ from policies.writer import begin
 INSERT = "INSERT INTO groups (first, last, cost, lines, checksum) VALUES (?, ?, ?, ?, ?)"
 KNOWN = "SELECT generation FROM journals WHERE owner = ?"
 NOTE = "INSERT OR REPLACE INTO journals VALUES (?, ?)"
-RECORD_BYTES = 256 * 1024
-"""A record of the file takes rows up to so many: of a damaged one all may be lost."""
 
 
 def insert(connection: sqlite3.Connection, first: float, last: float, cost: int, lines: Iterable[bytes]) -> None:
@@ -34,17 +32,8 @@ def bring_in(connection: sqlite3.Connection, part: Part) -> None:
     known = connection.execute(KNOWN, (part.owner,)).fetchone()
     if known is not None and known[0] >= part.generation:
         return
-    lines: list[bytes] = []
-    size, cost, first, last = 0, 0, float("inf"), 0.0
-    for entry in part.entries():
-        lines.append(entry.rows[1:-1])
-        size, cost = size + len(entry.rows), cost + entry.cost
-        first, last = min(first, entry.first), max(last, entry.last)
-        if size >= RECORD_BYTES:
-            insert(connection, first, last, cost, lines)
-            lines, size, cost, first, last = [], 0, 0, float("inf"), 0.0
-    if lines:
-        insert(connection, first, last, cost, lines)
+    for record in part.records:
+        insert(connection, record.first, record.last, record.cost, record.lines)
     connection.execute(NOTE, (part.owner, part.generation))
 
 

@@ -17,12 +17,16 @@ from logging import getLogger
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec import Struct, field
+
 from policies.groups import Group
 from policies.repair import repaired
 
 logger = getLogger("lyceum")
 
 MARK = "-rows-"
+RECORD_BYTES = 256 * 1024
+"""A record of the ledger's file takes rows up to so many: of a damaged one all may be lost."""
 
 
 class Entry(NamedTuple):
@@ -34,17 +38,38 @@ class Entry(NamedTuple):
     rows: bytes
 
 
-class Part(NamedTuple):
-    """A journal's file: the `generation`-th of its owner, open and locked."""
+class Record(Struct):
+    """What is to be one record of the ledger's file. `lines` are rows, or lists of rows without their brackets."""
+
+    first: float
+    last: float
+    cost: int
+    lines: list[bytes]
+    size: int
+
+
+class Part(Struct, eq=False):
+    """A journal's file: the `generation`-th of its owner, open and locked, and what is in it."""
 
     owner: str
     generation: int
     path: Path
     file: int
+    records: list[Record] = field(default_factory=list)
 
-    def entries(self) -> Iterator[Entry]:
-        """What was appended."""
-        return entries(os.pread(self.file, os.fstat(self.file).st_size, 0))
+    def take(self, first: float, last: float, cost: int, lines: list[bytes], size: int) -> None:
+        """Adds rows to the last record, or begins one."""
+        record = self.records[-1] if self.records else None
+        if record is None or record.size >= RECORD_BYTES:
+            self.records.append(Record(first, last, cost, list(lines), size))
+            return
+        record.lines += lines
+        record.size += size
+        record.cost += cost
+        if first < record.first:
+            record.first = first
+        if last > record.last:
+            record.last = last
 
     def remove(self) -> None:
         """Its rows are in the ledger's file."""
@@ -70,6 +95,7 @@ class Journal:
         if os.pwrite(self._part.file, line, self._size) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += len(line)
+        self._part.take(group.first, group.last, group.cost, group.lines, len(line))
 
     def roll(self) -> Part | None:
         """What was appended since the last time; what comes next goes to another file."""
@@ -110,7 +136,10 @@ def orphans(path: Path) -> list[Part]:
         except BlockingIOError:
             os.close(opened)  # its process lives
             continue
-        parts.append(Part(owner, generation, file, opened))
+        part = Part(owner, generation, file, opened)
+        for entry in entries(os.pread(opened, os.fstat(opened).st_size, 0)):
+            part.take(entry.first, entry.last, entry.cost, [entry.rows[1:-1]], len(entry.rows))
+        parts.append(part)
     return parts
 
 
