@@ -11,6 +11,7 @@ from gateway.errors import APIError
 from gateway.handlers import Door
 from gateway.heirs import Heirs
 from gateway.http import Handler, HTTPCall, Reply
+from gateway.known import Known
 
 Table = Mapping[tuple[str, str], Handler]
 
@@ -43,6 +44,8 @@ class App:
     def __init__(self, door: Door, body_cap: int) -> None:
         self.door, self.body_cap = door, body_cap
         self.table = door.handlers()
+        self.known: Known | None = None
+        """The head that was learned last, on any connection: the next one may begin with it."""
         self.heirs: Heirs | None = None
         """Who takes the idle connections of a gateway that leaves, if anybody does."""
 
@@ -59,7 +62,7 @@ class App:
         try:
             handler, route = find(self.table, scope["method"], scope["path"])
         except APIError as error:
-            handler = _raiser(error)
+            handler = raiser(error)
         cap = self.body_cap
 
         async def guarded(call: HTTPCall, reply_: Reply) -> None:
@@ -79,7 +82,9 @@ class App:
                 return
 
 
-def _raiser(error: APIError) -> Handler:
+def raiser(error: APIError) -> Handler:
+    """A handler that does nothing but refuse."""
+
     async def handler(call: HTTPCall, reply: Reply) -> None:
         raise error
 
@@ -88,9 +93,9 @@ def _raiser(error: APIError) -> Handler:
 
 def _names() -> Iterator[str]:
     while True:
-        random = os.urandom(8 * 256).hex()  # for many at once: each call of the system costs more than a name
-        for place in range(0, len(random), 16):
-            yield f"{int(time.time()):08x}{random[place : place + 16]}"
+        random = os.urandom(8 * 256).hex(" ", 8)  # for many at once: each call of the system costs more than a name
+        for bits in random.split():
+            yield f"{int(time.time()):08x}{bits}"
 
 
 request_id = _names().__next__

@@ -38,6 +38,8 @@ class Kept(NamedTuple):
     digest: bytes
 
 
+KNOWN = 1024
+"""How many of what is remembered of keys are kept at most."""
 NOBODY = Kept(Key("", ""), bytes(32))
 
 
@@ -51,33 +53,48 @@ class Keys:
         self.virtual: Virtual | None = None
         self.open = not any(key.experts or key.policies for key in self.known.values())
         """Whether every key may ask everybody."""
-        self.met: dict[str, tuple[Key, Mapping[str, str]]] = {}
+        self.met: dict[str, Mapping[str, str]] = {}
         """The scopes of known keys; the same ones each time."""
+        self.catalogs: dict[tuple[str, str, int], tuple[Key, Catalog, Catalog]] = {}
+        """What a key may ask of a catalog for a model. The catalog is kept, so that no other takes its place."""
+        self.named: dict[bytes, str] = {}
+        """The names of keys of the configuration by the headers that carried them: such a key is good for as long as
+        the configuration is. A virtual key may end at any time and is looked for each time."""
 
     def name(self, headers: Mapping[bytes, bytes]) -> str:
         """The name of the key that a call carries. Raises APIError 401 with one message for every cause."""
         header = headers.get(b"authorization", b"")
+        name = self.named.get(header)
+        return self._name(header) if name is None else name
+
+    def _name(self, header: bytes) -> str:
         presented = hashlib.sha256(header[len(SCHEME) :]).digest()
         kept = self.kept.get(presented, NOBODY)
         bearer = header[: len(SCHEME)].lower() == SCHEME
         if bearer and hmac.compare_digest(kept.digest, presented):
+            if len(self.named) >= KNOWN:
+                self.named.clear()
+            self.named[header] = kept.key.name
             return kept.key.name
         key = self.virtual.find(header[len(SCHEME) :]) if bearer and self.virtual is not None else None
         if key is None:
             raise APIError("invalid_api_key", headers={"www-authenticate": "Bearer"})
-        self.known[key.id] = key
+        if self.known.get(key.id) is not key:
+            self.known[key.id] = key
+            self.met.pop(key.id, None)
         self.open = self.open and not (key.experts or key.policies)
         return key.id
 
     def scopes(self, name: str) -> Mapping[str, str]:
         """What budgets and rates meet of a key that has just been named."""
+        return self.met.get(name) or self._scopes(name)
+
+    def _scopes(self, name: str) -> Mapping[str, str]:
         known = self.known.get(name)
         if known is None:
             return {"key": name}
-        kept = self.met.get(name)
-        if kept is None or kept[0] is not known:
-            kept = self.met[name] = known, known.scopes
-        return kept[1]
+        met = self.met[name] = known.scopes
+        return met
 
     def may(self, name: str, model: str) -> bool:
         """Whether a key may ask for a model that is no expert's name: a policy, or the dial."""
@@ -96,13 +113,21 @@ class Keys:
 
     def permitted(self, name: str, model: str, catalog: Catalog) -> Catalog:
         """The experts that a key may ask. Raises APIError if there is none, or if the policy is not for it."""
-        known = self.known.get(name)
-        if self.open or known is None or not catalog:
+        if self.open:
             return catalog
-        kept = {expert: catalog[expert] for expert in self.experts(name, catalog)}
-        if not kept or not (model in catalog or self.may(name, model)):
-            raise APIError("model_not_allowed", param="model")
-        return kept
+        known = self.known.get(name)
+        if known is None or not catalog:
+            return catalog
+        asked = (name, model, id(catalog))
+        found = self.catalogs.get(asked)
+        if found is None or found[0] is not known:
+            kept = {expert: catalog[expert] for expert in self.experts(name, catalog)}
+            if not kept or not (model in catalog or self.may(name, model)):
+                raise APIError("model_not_allowed", param="model")
+            if len(self.catalogs) >= KNOWN:
+                self.catalogs.clear()
+            found = self.catalogs[asked] = known, catalog, kept
+        return found[2]
 
 
 class Virtual:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
 
+from msgspec import Struct
+
 from gateway.http import Handler, Headers, HTTPCall
 
 STATUS_LINES = {each.value: b"HTTP/1.1 %d %s\r\n" % (each.value, each.phrase.encode()) for each in HTTPStatus}
@@ -43,19 +45,18 @@ class Line(Protocol):
         ...
 
 
-class Turn:
+class Turn(Struct, eq=False):
     """A reply that can be written without waiting (`respond`, `put`) or with (`write`, as handlers do)."""
 
-    __slots__ = ("call", "chunked", "gone", "line", "old", "route", "status")
-
-    def __init__(self, line: Line, call: HTTPCall, route: str, old: bool) -> None:
-        self.line, self.call, self.route = line, call, route
-        self.old = old
-        """HTTP/1.0: no chunks, the connection ends the answer."""
-        self.chunked = False
-        self.status = LEFT
-        self.gone: Callable[[], None] | None = None
-        """Called when the client leaves before the answer is complete."""
+    line: Line
+    call: HTTPCall
+    route: str
+    old: bool = False
+    """HTTP/1.0: no chunks, the connection ends the answer."""
+    chunked: bool = False
+    status: int = LEFT
+    gone: Callable[[], object] | None = None
+    """Called when the client leaves before the answer is complete."""
 
     @property
     def started(self) -> bool:
@@ -63,11 +64,10 @@ class Turn:
 
     def answer(self, lines: bytes, body: bytes) -> None:
         """A whole 200 in one write, whose headers' lines are written already."""
-        self.status = 200
-        close = CLOSE if self.line.closing or self.old else b""
-        name = self.call.id.encode()
-        self.line.send(WHOLE % (lines, len(body), close, name, body))
-        self.line.over(self)
+        self.status, line = 200, self.line
+        close = CLOSE if line.closing or self.old else b""
+        line.send(WHOLE % (lines, len(body), close, self.call.id.encode(), body))
+        line.over(self)
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole answer in one write."""

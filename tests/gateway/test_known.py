@@ -5,7 +5,12 @@ import asyncio
 import pytest
 
 from experts.http1_head import body_under, cut
-from tests.gateway.conftest import Served
+from gateway import limits
+from gateway.app import raiser
+from gateway.errors import APIError
+from gateway.http import HTTPCall
+from gateway.known import learned
+from tests.gateway.conftest import Served, make_door, scripted, serving
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nX-A: b\r\n\r\n"
 
@@ -101,3 +106,68 @@ async def test_a_request_in_pieces_after_one_in_one_piece_is_read_whole(served):
             assert b"one two three" in await reader.readuntil(b"}}}")
     writer.transport.abort()
     await asyncio.sleep(0)
+
+
+async def exchanged(served: Served, *turns: list[bytes]) -> list[bytes]:
+    """The statuses of the answers to some turns, each sent in pieces; the last one until the connection closes."""
+    host, port = served.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    said = b""
+    async with asyncio.timeout(10):
+        for pieces in turns:
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0.02)
+            said += b"" if pieces is turns[-1] else await reader.readuntil(b"}}}")
+        said += await reader.read()
+    writer.transport.abort()
+    await asyncio.sleep(0)
+    return [part[:3] for part in said.split(b"HTTP/1.1 ")[1:]]
+
+
+LAST = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+
+
+async def test_what_follows_a_long_body_in_pieces_is_answered_after_it(served):
+    long = ask("x" * 3000)
+    pieces = [long[:1000], long[1000:2000], long[2000:] + LAST]
+
+    assert await exchanged(served, [ask("a")], pieces) == [b"200", b"200", b"200"]
+
+
+async def test_a_body_under_a_known_head_has_its_cap_and_its_deadline(tmp_path, monkeypatch):
+    """Rows 24, 29."""
+    for name in ("BODY_SECONDS", "LINGER_SECONDS"):
+        monkeypatch.setattr(limits, name, 0.2)
+    monkeypatch.setattr(limits, "TICK", 0.05)
+    async with serving(make_door(tmp_path, [scripted("one", "one two three")]), body_mb=1) as served:
+        half = ask("x" * 3000)[:1000]
+        large = ask("x" * 1_100_000)[:1000]
+
+        assert await exchanged(served, [ask("a")], [half]) == [b"200", b"408"]
+        assert await exchanged(served, [ask("a")], [large]) == [b"200", b"413"]
+
+
+async def test_a_head_that_one_connection_sent_is_known_on_the_next_and_another_key_is_another_head(served):
+    fine, denied = b"HTTP/1.1 200 OK", b"HTTP/1.1 401 Unauthorized"
+    assert await answers(served, ask("a")) == [fine]
+    assert await answers(served, ask("b"), ask("b", "lyc-wrong"), ask("c")) == [fine, denied, fine]
+    assert await answers(served, ask("d", "lyc-other-key")) == [fine]
+    assert [row["key"] for row in served.ledger("decisions")] == ["me", "me", "me", "other"]
+
+
+def test_a_head_says_how_long_its_body_is_and_where_it_begins():
+    call = HTTPCall("POST", "/p", {b"x-a": b"100%d", b"content-length": b"5"}, b"hello", "id")
+    odd = HEAD.replace(b"X-A: b", b"X-A: 100%d")
+    known = learned(odd + b"hello", call, raiser(APIError("not_found")), "/p")
+    assert known is not None
+    assert known.headers == {b"x-a": b"100%d"}
+    assert known.told(odd + b"hello") == (5, len(odd))
+    assert known.told(odd.replace(b": 5", b": 123") + b"x") == (123, len(odd) + 2)
+    assert known.told(HEAD + b"hello") is None
+    sized = known.sized(len(odd) + 2, 500)
+    assert (sized.start, sized.least, sized.most) == (len(odd) + 2, 100, 500)
+    assert sized.line % 123 == odd.replace(b": 5", b": 123")
+    assert (
+        learned(odd + b"hello", HTTPCall("PUT", "/p", {}, b"hello", "id"), raiser(APIError("not_found")), "/p") is None
+    )
