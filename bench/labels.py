@@ -1,6 +1,7 @@
 """`lyceum bench labels`: how good a router of a weak and a strong expert is from few labels, by RouteLLM's figures.
 
-Labels are a random part of the train prompts; what is not prompt or score, such as the subject, is never shown.
+Labels are a random part of the train prompts; of the others the router sees the words and the vector. What is not
+prompt or score, such as the subject, is never shown.
 """
 
 from __future__ import annotations
@@ -83,18 +84,19 @@ def figures(args: argparse.Namespace, known: Part, test: Part, count: int) -> Ma
     """The mean over seeds, each with other labels."""
     said: list[Predictions] = []
     for seed in track(range(args.seeds), f"{count} labels", console=Console(stderr=True), transient=True):
-        rows = drawn(known[0], count, seed)
-        router = train(known[0].rows(rows), known[1][rows], args.router)
+        router = train(labelled(known[0], count, seed), known[1], args.router)
         said.append(frontier.predict(router, *test))
     return pair_intervals(said, frontier.baselines(known[0], test[0]), args.repetitions)
 
 
-def drawn(known: Outcomes, count: int, seed: int) -> list[int]:
-    """The numbers of so many random prompts."""
+def labelled(known: Outcomes, count: int, seed: int) -> Outcomes:
+    """The same prompts, so many random ones with their scores."""
     import numpy as np
 
-    chosen: list[int] = np.random.default_rng(seed).permutation(len(known))[:count].tolist()
-    return chosen
+    score = np.full(known.score.shape, np.nan)
+    chosen = np.random.default_rng(seed).permutation(len(known))[:count]
+    score[chosen] = known.score[chosen]
+    return replace(known, score=score)
 
 
 def table(rows: Mapping[int, Mapping[str, Interval]], title: str) -> Table:

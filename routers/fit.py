@@ -16,6 +16,7 @@ from experts.build import load as load_class
 from routers.base import Encoder, Router
 from routers.blind import Blind
 from routers.costs import Costs
+from routers.features import Features
 from routers.inputs import inputs
 from routers.learned import Learned
 from routers.outcomes import Outcomes, TableError, read
@@ -42,10 +43,12 @@ def fit(
 ) -> Learned:
     """Fits the head `use` (an import string) on all splits but `test` and saves the router in `folder`.
     `made` is the date to be written down, `options` are the head's. Shows a progress bar. Raises SetupError."""
+    import numpy as np
+
     outcomes = read(table)
     chosen = outcomes.rows([i for i, split in enumerate(outcomes.splits) if split != "test"])
-    if not len(chosen):
-        raise TableError(f"outcome table {table.name} has no row outside the split `test`")
+    if not np.isfinite(chosen.score).any():
+        raise TableError(f"outcome table {table.name} has no scored row outside the split `test`")
     router = train(chosen, embed(chosen.prompts, encoder), use, name_of(encoder), options)
     digest = hashlib.sha256(table.read_bytes()).hexdigest()
     about = {"head": use, "table": table.name, "sha256": digest, "prompts": len(chosen), "made": made}
@@ -61,9 +64,16 @@ def train(
     encoder: str = "",
     options: Mapping[str, Any] | None = None,
 ) -> Learned:
-    """A router of the head `use`, an import string; `embeddings` (N, D) are unit vectors of the table's prompts."""
+    """A router of the head `use`, an import string; `embeddings` (N, D) are unit vectors of the table's prompts. Those
+    without any score teach what prompts are like: which words matter, how vectors are spread."""
+    import numpy as np
+
     head = load_class(use, "router.use")
     seen = inputs(outcomes.prompts, embeddings, outcomes.groups)
+    scored = np.flatnonzero(np.isfinite(outcomes.score).any(1))
+    if len(scored) < len(outcomes):
+        Features.of(seen)
+        seen, outcomes = seen.rows(scored), outcomes.rows(scored.tolist())
     quality = head.fit(seen, outcomes.score, outcomes.domains, **(options or {}))
     costs = Costs.fit(seen, outcomes)
     return Learned(outcomes.experts, quality, costs, Blind.fit(outcomes), encoder, embeddings.shape[1])

@@ -2,7 +2,8 @@
 
 On disk it is long, one row a prompt and expert, as Parquet or JSONL; in memory it is wide.
 Columns: prompt_id, group, domain, split, prompt, expert, score, prompt_tokens, completion_tokens,
-cost (nano-dollars), seconds. Only prompt, expert and score are required.
+cost (nano-dollars), seconds. Only prompt, expert and score are required. A row may be without a score: a prompt of
+which all rows are so teaches a router what prompts are like, and nothing of its experts.
 """
 
 from __future__ import annotations
@@ -94,9 +95,11 @@ def from_rows(rows: Sequence[dict[str, Any]], name: str = "rows") -> Outcomes:
     """The wide table of long rows; a prompt that occurs twice for one expert keeps its last row."""
     import numpy as np
 
-    for column in ("prompt", "expert", "score"):
-        if not rows or any(row.get(column) is None for row in rows):
-            raise TableError(f"outcome table {name} has no column {column!r} in some row")
+    for column, enough in (("prompt", all), ("expert", all), ("score", any)):
+        if not rows or not enough(row.get(column) is not None for row in rows):
+            raise TableError(
+                f"outcome table {name} has no column {column!r} in {'some' if enough is all else 'any'} row"
+            )
     keys = list(dict.fromkeys(_key(row) for row in rows))
     experts = tuple(dict.fromkeys(str(row["expert"]) for row in rows))
     place, column_of = {key: i for i, key in enumerate(keys)}, {expert: j for j, expert in enumerate(experts)}

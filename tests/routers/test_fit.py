@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_the_test_split_is_never_fitted_on(encoder, tmp_path):
     outcomes = table(prompts=10)[0]
     held = outcomes.rows(range(10))
     source = write(tmp_path / "t.jsonl", type(held)(**{**_fields(held), "splits": ("test",) * 10}))
-    with pytest.raises(TableError, match="no row outside the split `test`"):
+    with pytest.raises(TableError, match="no scored row outside the split `test`"):
         fit(source, encoder, tmp_path / "router", made="2026-11-22")
 
 
@@ -132,3 +133,18 @@ def test_importing_the_room_loads_nothing_heavy():
     code += f"print([name for name in {heavy.split()} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_prompts_without_scores_teach_words_and_nothing_of_experts():
+    outcomes, vectors = table(prompts=160, seed=3)
+    prompts = (*outcomes.prompts[:60], *(f"{prompt} unheard" for prompt in outcomes.prompts[60:]))
+    score = outcomes.score.copy()
+    score[60:] = np.nan
+    more = train(replace(outcomes, prompts=prompts, score=score), vectors)
+    few = train(outcomes.rows(range(60)), vectors[:60])
+    known = [router.costs.features.words.vocabulary for router in (more, few)]
+    assert ["unheard" in words for words in known] == [True, False]
+    assert more.blind.quality == pytest.approx(few.blind.quality)
+    request = Request(({"role": "user", "content": outcomes.prompts[80]},), embedding=vectors[80])
+    told = (router.estimate(request, CATALOG, ())["maths"].quality for router in (more, few))
+    assert next(told) == pytest.approx(next(told), abs=0.15)

@@ -1,5 +1,6 @@
 """An outcome table that cannot be used says which file and why; any other is read the same from every format."""
 
+import numpy as np
 import pytest
 
 from routers.outcomes import TableError, from_rows, read
@@ -12,10 +13,20 @@ def test_a_missing_table_is_named_with_the_command_that_makes_one(tmp_path):
         read(tmp_path / "mine.parquet")
 
 
-@pytest.mark.parametrize("column", ["prompt", "expert", "score"])
+@pytest.mark.parametrize("column", ["prompt", "expert"])
 def test_a_row_without_a_required_column_is_refused(column):
-    with pytest.raises(TableError, match=f"no column '{column}'"):
+    with pytest.raises(TableError, match=f"no column '{column}' in some row"):
         from_rows([ROW, {**ROW, column: None}])
+
+
+def test_a_table_without_any_score_is_refused():
+    with pytest.raises(TableError, match="no column 'score' in any row"):
+        from_rows([{**ROW, "score": None}])
+
+
+def test_a_prompt_without_a_score_is_kept_as_one_that_nobody_was_asked():
+    table = from_rows([ROW, {**ROW, "prompt": "Who are you?", "score": None}])
+    assert (len(table), np.isnan(table.score[:, 0]).tolist()) == (2, [False, True])
 
 
 @pytest.mark.parametrize("name", ["broken.parquet", "broken.jsonl"])
