@@ -17,7 +17,7 @@ Message = Mapping[str, Any]
 TEXT = frozenset({"text"})
 KINDS = {"image_url": "image", "input_image": "image", "input_audio": "audio", "file": "file"}
 """What the types of a message's parts are; all others are text."""
-ROLE, CONTENT = itemgetter("role"), itemgetter("content")
+SAID = itemgetter("role", "content")
 STRINGS = frozenset({str})
 
 
@@ -25,9 +25,9 @@ class Reading(Struct, frozen=True):
     """What was found."""
 
     messages: Sequence[Message]
-    roles: list[Any]
+    roles: tuple[Any, ...]
     """Of each message."""
-    texts: list[str]
+    texts: tuple[str, ...]
     """The readable part of each message."""
     letters: int
     """Of all texts."""
@@ -44,18 +44,18 @@ def look(messages: Sequence[Message]) -> Reading:
         return last
     kinds = TEXT
     try:
-        roles, texts = [*map(ROLE, messages)], [*map(CONTENT, messages)]
-    except KeyError:
-        roles, texts = [each.get("role") for each in messages], [each.get("content") for each in messages]
+        roles, texts = zip(*map(SAID, messages), strict=True)
+    except (KeyError, ValueError):  # one of both is missing, or there is no message
+        roles, texts = tuple(each.get("role") for each in messages), tuple(each.get("content") for each in messages)
     if not STRINGS.issuperset(map(type, texts)):
         kinds = TEXT.union(*(map(_kind, content) for content in texts if isinstance(content, list)))
-        texts = [text(content) for content in texts]
-    words = bare(texts[-1]) if texts and roles[-1] == "user" else ""
-    last = LAST[0] = Reading(messages, roles, texts, sum(map(len, texts)), kinds, words or _words(roles, texts))
+        texts = tuple(map(text, texts))
+    words = (texts and roles[-1] == "user" and bare(texts[-1])) or _words(roles, texts)
+    last = LAST[0] = Reading(messages, roles, texts, sum(map(len, texts)), kinds, words)
     return last
 
 
-LAST = [Reading((), [], [], 0, TEXT, "")]
+LAST = [Reading((), (), (), 0, TEXT, "")]
 
 
 def _words(roles: Sequence[Any], texts: Sequence[str]) -> str:

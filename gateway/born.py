@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from experts.base import Request
+from experts.reading import look
 from gateway.errands import NAME, errand
 from gateway.hops import HEADER, passed_on
 from gateway.life import Life
@@ -22,9 +23,9 @@ def born(door: Door, request: Request, key: str, headers: Mapping[bytes, bytes])
     if HEADER in headers:
         request = passed_on(request, headers)
     name, policy = door.policy(request.model)
-    school = door.school
-    if request.model not in school.experts and errand(request.messages, request.options):
+    school, found = door.school, look(request.messages)
+    if request.model not in school.experts and errand(found, request.options):
         return Life(school, request, instead(school.policy, Threshold(0.0)), NAME, key)
     life = Life(school, request, policy, name, key)
-    follow(life, headers)
+    follow(life, found, headers)
     return life

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from msgspec import ValidationError, convert
+from orjson import dumps, loads
 
 from experts import sse
 from experts.base import Body, Chunk, Request
@@ -43,7 +44,7 @@ USUAL: dict[str, tuple[frozenset[type], float, float]] = {
 def parse(body: bytes, request_id: str) -> Request:
     """The request of a body. Raises APIError with the `param` at fault."""
     try:
-        fields = orjson.loads(body)
+        fields = loads(body)
     except orjson.JSONDecodeError as error:
         raise no_json(error) from None
     try:
@@ -53,7 +54,7 @@ def parse(body: bytes, request_id: str) -> Request:
     else:
         if not NESTED.isdisjoint(fields):
             shallow({name: fields[name] for name in NESTED.intersection(fields)})
-        again = orjson.dumps(fields)
+        again = dumps(fields)
         if again != body:
             once(body, again)
     messages, model = tuple(fields.pop("messages")), fields.pop("model")

@@ -6,10 +6,10 @@ Known: opencode, Open WebUI, LibreChat, Claude Code, Zed, and those that say it 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from experts.reading import look
+from experts.reading import Reading
 
 NAME = "errand"
 """What the ledger calls the policy of such a request, so that nobody counts it among the judged ones."""
@@ -29,20 +29,21 @@ ERRAND = re.compile(
     rf"|^summarize this coding conversation in under\b",
     re.IGNORECASE | re.MULTILINE,
 )
+SHORT = 4 * ENDS
+"""Characters of a conversation in which all is searched rather than its ends cut out."""
 LONGEST = 4
 """Messages; a conversation that goes on is no errand."""
 
 
-def errand(messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> bool:
+def errand(found: Reading, options: Mapping[str, Any]) -> bool:
     """Whether a request is a client's own errand. One with tools to call never is."""
-    if len(messages) > LONGEST or options.get("tools"):
+    texts = found.texts
+    if len(texts) > LONGEST or not texts or options.get("tools"):
         return False
-    found = look(messages)
-    asked = found.texts if len(found.texts) <= 2 else [found.texts[0], found.texts[-1]]
-    both = "\n".join(asked if found.letters <= 4 * ENDS else map(_ends, asked))
-    if "itle" not in both and "onv" not in both and "#" not in both:
+    said = "\n".join(texts) if found.letters <= SHORT else f"{_ends(texts[0])}\n{_ends(texts[-1])}"
+    if "itle" not in said and "onv" not in said and "#" not in said:
         return False
-    return any(map(_asks, map(_ends, asked)))
+    return _asks(_ends(texts[0])) or _asks(_ends(texts[-1]))
 
 
 def _ends(said: str) -> str:

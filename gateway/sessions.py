@@ -7,11 +7,11 @@ its name. Only hashes are kept, for each key those used last.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from experts.base import Request
-from experts.reading import look
+from experts.reading import Reading
 
 if TYPE_CHECKING:
     from gateway.life import Life
@@ -26,21 +26,26 @@ LONG = 4096
 """Letters of a text that are looked at, half of them at its beginning."""
 
 
-def follow(life: Life, headers: Mapping[bytes, bytes]) -> None:
+def follow(life: Life, found: Reading, headers: Mapping[bytes, bytes]) -> None:
     """Tells a life its conversation, and who answered there last; one without a name has to have begun for that."""
     request = life.request
     if not ANY.isdisjoint(headers) or "prompt_cache_key" in request.options or request.native is not None:
         life.session = named(headers, request)
     if not life.session:
-        found = look(request.messages)
-        opening = found.texts
         begun = not OPENING.issuperset(found.roles)
-        if begun:
-            opening = opening[: next(place for place, role in enumerate(found.roles) if role not in OPENING)]
-        life.session = hash(tuple(opening if found.letters <= LONG else map(ends, opening)))
+        if not begun and found.letters <= LONG:
+            life.session = hash(found.texts)
+            return
+        life.session = hash(tuple(map(ends, beginning(found))))
         if not begun:
             return
     life.sticky = life.school.sessions.expert(life.key, life.session)
+
+
+def beginning(found: Reading) -> Sequence[str]:
+    """What was said before the first answer."""
+    answers = (place for place, role in enumerate(found.roles) if role not in OPENING)
+    return found.texts[: next(answers, len(found.texts))]
 
 
 def named(headers: Mapping[bytes, bytes], request: Request) -> int:

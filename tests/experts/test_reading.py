@@ -40,8 +40,8 @@ def last_words(messages: Any) -> str:
 def test_a_look_finds_what_each_message_says(messages):
     found = look(messages)
 
-    assert found.texts == [text(each.get("content")) for each in messages]
-    assert found.roles == [each.get("role") for each in messages]
+    assert found.texts == tuple(text(each.get("content")) for each in messages)
+    assert found.roles == tuple(each.get("role") for each in messages)
     assert found.letters == sum(map(len, found.texts))
     assert found.prompt == Request(messages).prompt == last_words(messages)
     lists = [each["content"] for each in messages if isinstance(each.get("content"), list)]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from experts.base import Unavailable
+from experts.reading import look
 from gateway.errands import errand
 from gateway.sessions import Sessions
 from policies.pick import Threshold
@@ -139,14 +140,14 @@ NO_ERRANDS = [
 
 @pytest.mark.parametrize("messages", ERRANDS)
 def test_a_clients_errand_is_recognised(messages):
-    assert errand(messages, {})
-    assert not errand(messages, {"tools": [{}]})
+    assert errand(look(messages), {})
+    assert not errand(look(messages), {"tools": [{}]})
 
 
 @pytest.mark.parametrize("asked", NO_ERRANDS)
 def test_what_a_human_asks_is_no_errand(asked):
-    assert not errand([{"role": "user", "content": asked}], {})
-    assert not errand([{"role": "system", "content": "You are helpful."}, {"role": "user", "content": asked}], {})
+    assert not errand(look([{"role": "user", "content": asked}]), {})
+    assert not errand(look([{"role": "system", "content": "You are helpful."}, {"role": "user", "content": asked}]), {})
 
 
 async def test_an_errand_goes_to_the_cheapest_is_marked_and_moves_no_conversation(two):
