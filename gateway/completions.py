@@ -20,6 +20,7 @@ from gateway.errors import APIError
 from gateway.http import Handler, HTTPCall, Reply
 from gateway.marks import spent
 from gateway.responses import check_count
+from gateway.translation import check_model
 
 if TYPE_CHECKING:
     from gateway.handlers import Door
@@ -50,9 +51,7 @@ def handlers(door: Door) -> dict[tuple[str, str], Handler]:
 
 def request_of(fields: Fields, request_id: str) -> Request:
     """The request of a body's fields. Raises APIError."""
-    model = fields.get("model")
-    if not isinstance(model, str) or not model:
-        raise APIError(wrong(model), "model must be a non-empty string.", "model")
+    model = check_model(fields)
     check(fields)
     words = words_of(fields.get("prompt"))
     options = {key: value for key, value in fields.items() if key not in ("model", "prompt", *OURS)}

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from experts.base import Request
-from gateway.chat import NUMBERS, check_number, wrong
+from gateway.chat import NUMBERS, check_number
 from gateway.errors import APIError
 from gateway.messages_input import Turns
 from gateway.responses import check_count
-from gateway.translation import list_in, list_of, object_in, object_of, text_of, without_nothing
+from gateway.translation import check_model, list_in, list_of, object_in, object_of, text_of, without_nothing
 
 DIALECT = "messages"
 
@@ -36,9 +36,7 @@ Fields = Mapping[str, Any]
 
 def check(fields: Fields, counting: bool = False) -> None:
     """Raises APIError for what is wrong in any expert's eyes, with the `param` at fault."""
-    model = fields.get("model")
-    if not isinstance(model, str) or not model:
-        raise APIError(wrong(model), "model must be a non-empty string.", "model")
+    check_model(fields)
     if not list_of(fields.get("messages"), "messages"):
         raise APIError("invalid_value", "messages must not be empty.", "messages")
     if fields.get("max_tokens") is None and not counting:
@@ -55,16 +53,7 @@ def check(fields: Fields, counting: bool = False) -> None:
 def request_of(fields: Fields, request_id: str, counting: bool = False) -> Request:
     """The request of a body's fields. Raises APIError."""
     check(fields, counting)
-    told = translated(fields)
-    return Request(
-        tuple(told.messages),
-        told.options,
-        str(fields["model"]),
-        request_id,
-        dialect=DIALECT,
-        native=fields,
-        untold=told.untold,
-    )
+    return translated(fields).request(DIALECT, fields, request_id)
 
 
 def translated(fields: Fields) -> Turns:

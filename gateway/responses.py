@@ -10,7 +10,7 @@ from gateway import custom
 from gateway.chat import NUMBERS, check_number, wrong
 from gateway.errors import APIError
 from gateway.responses_input import ADDED, Items, chat_name
-from gateway.translation import list_in, list_of, object_in, object_of, text_of, without_nothing
+from gateway.translation import check_model, list_in, list_of, object_in, object_of, text_of, without_nothing
 
 DIALECT = "responses"
 
@@ -44,9 +44,7 @@ Fields = Mapping[str, Any]
 def check(fields: Fields, compacting: bool = False) -> None:
     """Raises APIError for what is wrong in any expert's eyes, with the `param` at fault. What is to be made short may
     be an earlier response alone."""
-    model = fields.get("model")
-    if not isinstance(model, str) or not model:
-        raise APIError(wrong(model), "model must be a non-empty string.", "model")
+    check_model(fields)
     given = fields.get("input")
     if given is None and compacting and fields.get("previous_response_id") is not None:
         given = [fields["previous_response_id"]]
@@ -80,16 +78,7 @@ def request_of(fields: Fields, request_id: str, before: list[Any] | None = None)
     told = translated({**native, "input": items(native["input"])})
     if native.get("previous_response_id"):
         told.cannot("previous_response_id")
-    return Request(
-        tuple(told.messages),
-        told.options,
-        str(fields["model"]),
-        request_id,
-        dialect=DIALECT,
-        native=native,
-        untold=told.untold or next(iter(told.offers), ""),
-        spare=told.spare,
-    )
+    return told.request(DIALECT, native, request_id)
 
 
 def joined(fields: Fields, before: list[Any] | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from experts.base import Request
 from gateway.chat import wrong
 from gateway.errors import APIError
 
@@ -25,9 +26,30 @@ class Translation:
         free = self.options.get("tool_choice") in (None, "auto") and self.options.get("tools")
         return ", ".join(self.offers) if free and not self.untold else ""
 
+    def request(self, dialect: str, native: Mapping[str, Any], request_id: str) -> Request:
+        """The request that says this in chat's form and `native` in its own."""
+        return Request(
+            tuple(self.messages),
+            self.options,
+            str(native["model"]),
+            request_id,
+            dialect=dialect,
+            native=native,
+            untold=self.untold or next(iter(self.offers), ""),
+            spare=self.spare,
+        )
+
     def cannot(self, param: str) -> None:
         """Notes the place of what chat cannot say."""
         self.untold = self.untold or param
+
+
+def check_model(fields: Mapping[str, Any]) -> str:
+    """The model that is asked for. Raises APIError if none is named."""
+    model = fields.get("model")
+    if not isinstance(model, str) or not model:
+        raise APIError(wrong(model), "model must be a non-empty string.", "model")
+    return model
 
 
 def text_of(item: Mapping[str, Any], name: str, param: str) -> str:

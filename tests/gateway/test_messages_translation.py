@@ -11,18 +11,10 @@ from hypothesis import strategies as st
 from gateway import messages
 from gateway.errors import APIError
 from tests.gateway.dialects import messages_of, plain_messages
+from tests.gateway.wording import ARGUMENTS, IDS, NAMES, SCHEMA, WORDS, object_of
 
-WORDS = st.text(min_size=1, max_size=8)
-NAMES = st.sampled_from(["add", "get_weather", "search"])
-IDS = st.sampled_from(["call_1", "call_2", "call_3"])
-SCHEMA: dict[str, Any] = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
-ARGUMENTS = st.dictionaries(WORDS, st.integers(-9, 9) | WORDS, max_size=2)
 IMAGES = st.sampled_from(["https://example.org/a.png", "data:image/png;base64,AAAA"])
 PDF = "data:application/pdf;base64,AAAA"
-
-
-def object_of(required: dict[str, Any], **optional: Any) -> Any:
-    return st.fixed_dictionaries(required, optional={key: value for key, value in optional.items()})
 
 
 TEXT = object_of({"type": st.just("text"), "text": WORDS}, cache_control=st.just({"type": "ephemeral"}))

@@ -11,19 +11,11 @@ from hypothesis import strategies as st
 from gateway import responses
 from gateway.errors import APIError
 from tests.gateway.dialects import CUSTOM, plain_responses, responses_of
+from tests.gateway.wording import IDS, NAMES, SCHEMA, WORDS, object_of
 
-WORDS = st.text(min_size=1, max_size=8)
-NAMES = st.sampled_from(["add", "get_weather", "search"])
 CUSTOM_IDS = st.sampled_from([f"{CUSTOM}_1", f"{CUSTOM}_2"])
-IDS = st.sampled_from(["call_1", "call_2", "call_3"])
-SCHEMA: dict[str, Any] = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
-ARGUMENTS = st.dictionaries(WORDS, st.integers(-9, 9) | WORDS, max_size=2)
 IMAGES = st.sampled_from(["https://example.org/a.png", "data:image/png;base64,AAAA"])
 PDF = "data:application/pdf;base64,AAAA"
-
-
-def object_of(required: dict[str, Any], **optional: Any) -> Any:
-    return st.fixed_dictionaries(required, optional={key: value for key, value in optional.items()})
 
 
 PARTS = st.one_of(
