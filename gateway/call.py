@@ -15,7 +15,7 @@ class Call:
     """One expert being asked; what it says is settled whatever ends it."""
 
     def __init__(self, life: Life, expert: Expert, request: Request) -> None:
-        self.tally = Tally(life, expert)
+        self.tally = Tally(life, expert, life.school.clock())
         self.source = expert.stream(self.tally.promised(request))
 
     async def admit(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from experts.base import ExpertError, Request
+from experts.base import Expert, ExpertError, Request
 from experts.http1_exchange import Headers
 from experts.openai_http import OpenAIHTTP
 from gateway import errors
@@ -40,14 +40,17 @@ class Hot:
 
     def go(self) -> None:
         """Decides and asks, until an expert has been asked or the life is handed over. Raises APIError."""
+        life = self.life
         while True:
-            decision = self.life.next()
-            expert = self.life.school.experts[decision.experts[0]] if isinstance(decision, Ask) else None
-            if not (isinstance(decision, Ask) and decision.last and isinstance(expert, OpenAIHTTP)):
-                self.hand_over(self.life, decision, self.turn)
+            decision = life.next()
+            expert: Expert | None = None
+            if isinstance(decision, Ask) and decision.last and decision.spare is None:
+                expert = life.school.experts[decision.experts[0]]
+            if not isinstance(expert, OpenAIHTTP):
+                self.hand_over(life, decision, self.turn)
                 return
-            call = self.call = (Stream if self.life.request.stream else Plain)(self, expert)
-            request = call.tally.promised(self.life.request)
+            call = self.call = (Stream if life.request.stream else Plain)(self, expert)
+            request = call.tally.promised(life.request)
             if (pending := call.tally.reserve()) is not None:
                 pending.add_done_callback(partial(self.granted, call, request))
                 return
@@ -123,10 +126,17 @@ class Hot:
 
     def durable(self, row: Group | None, then: Callable[[], None]) -> None:
         """Both have ended."""
+        if not self.unrecorded(row):
+            then()
+
+    def unrecorded(self, row: Group | None) -> bool:
+        """Whether there is nothing to be sent: the client has gone, or is told that what it got cannot be recorded."""
         if self.gone:
-            return
-        for group in (self.life.recorded, row):
-            if group is not None and group.error is not None:
-                self.refuse(group.error)
-                return
-        then()
+            return True
+        recorded = self.life.recorded
+        error = recorded.error if recorded is not None else None
+        if error is None and row is not None:
+            error = row.error
+        if error is not None:
+            self.refuse(error)
+        return error is not None

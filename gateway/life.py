@@ -27,6 +27,7 @@ from policies.pick import instead
 from policies.resume import Resume
 
 NOTHING = Demand(frozenset(), 0, False)
+NO_CHUNK = Chunk()
 SPARE_STEPS = 2
 """Rounds beyond one for each expert: a policy asks nobody twice, then must accept or refuse."""
 
@@ -106,12 +107,13 @@ class Life(Struct, eq=False):
 
     def decide(self, policy: Policy, catalog: Catalog, outcomes: tuple[Outcome, ...]) -> Ask | Accept:
         """A decision, its row queued. Raises APIError if the key may ask nobody of the catalog."""
-        school, books, request = self.school, self.school.books, self.request
-        catalog = books.permit(self.key, request.model, catalog)
+        school, request, key = self.school, self.request, self.key
+        books = school.books
+        money = books.money
+        catalog = books.permit(key, request.model, catalog)
         estimates = school.estimates(request, self.demand, catalog, outcomes)
-        allowance = books.money.allowance(self.key, request)
-        state = State(request, estimates, outcomes, allowance, school.draw(), self.sticky)
-        decision = books.steered(self.key, request, policy).decide(state)
+        state = State(request, estimates, outcomes, money.allowance(key, request), school.draw(), self.sticky)
+        decision = (policy if money.steering is None else books.steered(key, request, policy)).decide(state)
         if school.encoder is not None and (remark := school.remark(request)):
             decision = replace(decision, why=f"{decision.why}{remark}".lstrip("; "))
         self.recorded = books.decided(self, state, decision)
@@ -141,55 +143,41 @@ class Life(Struct, eq=False):
         return sum(outcome.cost or 0 for outcome in self.outcomes)
 
 
-class Tally:
+class Tally(Struct, eq=False):
     """What one expert that is being asked has said and cost so far; settled once."""
 
-    __slots__ = (
-        "chunks",
-        "cost",
-        "expert",
-        "finish_reason",
-        "first",
-        "last",
-        "letters",
-        "life",
-        "plain",
-        "promise",
-        "said",
-        "settled",
-        "started",
-        "usage",
-    )
-
-    def __init__(self, life: Life, expert: Expert) -> None:
-        self.life, self.expert = life, expert
-        self.started = life.school.clock()
-        self.first: float | None = None
-        self.chunks = 0
-        self.said: list[str] = []
-        self.letters = 0
-        """Of all that was said."""
-        self.plain = True
-        """Whether nothing but text was said: no call of a tool, no reasoning, no refusal."""
-        self.last = Chunk()
-        self.usage: Usage | None = None
-        self.cost: int | None = None
-        self.finish_reason: str | None = None
-        self.settled = False
-        self.promise: Promise | None = None
-        life.school.health.asked(self)
+    life: Life
+    expert: Expert
+    started: float
+    """Monotonic second."""
+    promise: Promise | None = None
+    first: float | None = None
+    chunks: int = 0
+    said: list[str] = field(default_factory=list)
+    letters: int = 0
+    """Of all that was said."""
+    plain: bool = True
+    """Whether nothing but text was said: no call of a tool, no reasoning, no refusal."""
+    last: Chunk = NO_CHUNK
+    usage: Usage | None = None
+    cost: int | None = None
+    finish_reason: str | None = None
+    settled: bool = False
 
     def promised(self, request: Request) -> Request:
         """The request as the expert is to be asked, capped by what is to be reserved for it."""
         life, expert = self.life, self.expert
-        self.promise = life.school.books.money.promise(life.key, expert.name, expert.card, request, life.demand)
-        return request if self.promise is None else self.promise.capped(request, life.school.clock())
+        life.school.health.asked(self)
+        promise = life.school.books.money.promise(life.key, expert.name, expert.card, request, life.demand)
+        if promise is None:
+            return request
+        self.promise = promise
+        return promise.capped(request, self.started)
 
     def reserve(self) -> Future[Any] | None:
         """Asks for the reservation; what must be waited for before `admit`, if anything."""
-        life = self.life
-        name = f"{life.request.id}.{life.step}.{self.expert.name}"
-        return None if self.promise is None else self.promise.reserve(name)
+        promise, life = self.promise, self.life
+        return None if promise is None else promise.reserve(f"{life.request.id}.{life.step}.{self.expert.name}")
 
     def admit(self) -> None:
         """Takes the reservation. Raises ExpertError if a limit refuses it, and APIError if nobody can tell."""
@@ -208,14 +196,18 @@ class Tally:
         self.chunks += 1
         self.last = chunk
         for key, value in chunk.delta.items():
-            if key == "content" and isinstance(value, str):
-                self.said.append(value)
-                self.letters += len(value)
-            elif value and key != "role":
-                self.plain = False
-        self.usage = self.usage if chunk.usage is None else chunk.usage
-        self.cost = self.cost if chunk.cost is None else chunk.cost
-        self.finish_reason = chunk.finish_reason or self.finish_reason
+            if value:
+                if key == "content" and isinstance(value, str):
+                    self.said.append(value)
+                    self.letters += len(value)
+                elif key != "role":
+                    self.plain = False
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        if chunk.cost is not None:
+            self.cost = chunk.cost
+        if chunk.finish_reason:
+            self.finish_reason = chunk.finish_reason
 
     def heard(self, texts: list[str]) -> None:
         """Remembers chunks that said nothing but as many texts."""
@@ -267,10 +259,12 @@ class Tally:
         if self.settled:
             return None
         self.settled = True
-        self.life.total += outcome.cost or 0
-        self.life.usage = outcome.usage
-        self.life.school.health.ended(self, outcome)
-        return self.life.school.books.settled(self, outcome, kind)
+        life = self.life
+        if outcome.cost:
+            life.total += outcome.cost
+        life.usage = outcome.usage
+        life.school.health.ended(self, outcome)
+        return life.school.books.settled(self, outcome, kind)
 
     def left(self) -> None:
         """The client went away: what was said so far is written down, and nobody waits for it."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from experts import sse
-from experts.base import BrokenOff, Chunk, ExpertError
+from experts.base import BrokenOff, ExpertError
 from experts.card import NANO
 from experts.http1_exchange import Exchange, Headers, HTTPError, Sink
 from experts.openai_answer import Progress
@@ -41,7 +40,7 @@ class Call(Sink):
 
     def __init__(self, hot: Hot, expert: OpenAIHTTP) -> None:
         self.hot, self.expert = hot, expert
-        self.tally = Tally(hot.life, expert)
+        self.tally = Tally(hot.life, expert, hot.life.school.clock())
         self.progress: Progress = expert.progress()
         self.exchange: Exchange | None = None
         self.status, self.headers = 0, []  # type: int, Headers
@@ -95,9 +94,9 @@ class Call(Sink):
 
 
 class Plain(Call):
-    """A plain answer: read whole, sent in one write."""
+    """A plain answer: read whole, sent in one write once it is in the ledger."""
 
-    __slots__ = ()
+    __slots__ = ("answered", "row")
     takes_whole = True
 
     def on_whole(self, data: bytes, start: int) -> None:
@@ -112,22 +111,27 @@ class Plain(Call):
             self.failed(error)
 
     def whole(self, body: bytes) -> None:
-        chunk = whole(body, self.progress)
-        self.tally.note(chunk)
-        answer = self.tally.answer()
+        tally = self.tally
+        tally.note(whole(body, self.progress))
+        self.answered = answer = tally.answer()
         if answer.finish_reason is None:
             raise BrokenOff("the expert's answer has no end", cost=answer.cost)
-        row = self.tally.settle(answer, "answered")
-        self.hot.when_durable(row, partial(self.send, chunk, answer.cost))
+        self.row = row = tally.settle(answer, "answered")
+        if row is None or row.done:
+            self.send()
+        else:
+            row.then(self.send)
 
-    def send(self, chunk: Chunk, cost: int | None) -> None:
-        """The answer to the client."""
-        hot, name, life = self.hot, self.expert.name, self.hot.life
-        request = life.request
+    def send(self) -> None:
+        """The answer to the client; an error, if it could not be recorded."""
+        hot, life = self.hot, self.hot.life
+        if hot.unrecorded(self.row):
+            return
+        request, name, cost = life.request, self.expert.name, self.answered.cost or 0
         model = name if hot.names_expert else request.model
-        body = chat.whole(chunk, request.id, model, int(time.time()))
-        spent = (life.spent() if life.outcomes else 0) + (cost or 0)
-        hot.turn.answer(PLAIN % (name.encode(), request.id.encode(), *divmod(spent, NANO)), body)
+        body = chat.whole(self.tally.last, request.id, model, int(time.time()))
+        spent = cost + life.spent() if life.outcomes else cost
+        hot.turn.answer(PLAIN % (name.encode(), request.id.encode(), spent // NANO, spent % NANO), body)
         hot.over()
 
 
