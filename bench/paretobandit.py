@@ -1,7 +1,8 @@
 """`lyceum bench paretobandit`: reward at ParetoBandit's seven budgets, beside what it published and the zero router.
 
-Its validation prompts fit the router and set the price of quality for each budget; its test prompts come in
-twenty random orders, each a stream that has to keep to the budget. Nothing is learned from the test prompts.
+Its validation prompts fit the router and set, for each budget, the price of quality and how the stream is paced; its
+test prompts come in twenty random orders, each a stream that has to keep to the budget. Nothing is learned from the
+test prompts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +52,12 @@ PUBLISHED = (0.793, 0.813, 0.859, 0.898, 0.917, 0.924, 0.929)
 ORDERS = 20
 SETTLED = 200
 """Requests after which a prefix of a stream counts as one that should be within its budget."""
+MOST_EARLY = 1.05
+"""What a settled prefix may have used of its budget."""
+WAYS = tuple(product((1.0, 2.0, 4.0), (300.0, 1000.0)))
+"""Reserves and horizons of the pacing, of which each budget takes what is best on the validation prompts."""
+TRIED = 10
+"""Orders of the validation prompts in which each is tried."""
 GRANTED = 0.998
 """Of the budget: the rest pays for calls that cost more than the high end of their estimate."""
 
@@ -98,9 +106,13 @@ def run(args: argparse.Namespace) -> int:
 def measure(recorded: DataSet, seen: Vectors, shown: Vectors, orders: int) -> list[Row]:
     """All budgets."""
     estimates = told(recorded.train, seen, recorded.test, shown)
-    worth = prices(recorded.train, seen)
+    unseen = held_out(recorded.train, seen)
+    worth = prices(recorded.train, unseen)
     bar = track(zip(BUDGETS, worth, PUBLISHED, strict=True), "budgets", len(BUDGETS), console=Console(stderr=True))
-    return [row(recorded, estimates, (budget, price, published), orders) for budget, price, published in bar]
+    return [
+        row(recorded, estimates, steady(recorded.train, unseen, budget, price), published, orders)
+        for budget, price, published in bar
+    ]
 
 
 def told(known: Outcomes, seen: Vectors, asked: Outcomes, shown: Vectors) -> list[Estimates]:
@@ -112,8 +124,8 @@ def told(known: Outcomes, seen: Vectors, asked: Outcomes, shown: Vectors) -> lis
     return [router.estimate(request, catalog, ()) for request in requests]
 
 
-def prices(known: Outcomes, seen: Vectors) -> list[float]:
-    """For each budget, the highest price of quality (dollars) that keeps to it on prompts that were held out."""
+def held_out(known: Outcomes, seen: Vectors) -> list[Estimates]:
+    """What routers estimate of each prompt that were fitted without it and its duplicates."""
     import numpy as np
 
     fold = folds(known.groups)
@@ -122,19 +134,40 @@ def prices(known: Outcomes, seen: Vectors) -> list[float]:
         held, rest = np.flatnonzero(fold == turn), np.flatnonzero(fold != turn)
         parts = known.rows(rest.tolist()), seen[rest], known.rows(held.tolist()), seen[held]
         said.update(zip(held.tolist(), told(*parts), strict=True))
-    rows = [[said[i][name] for name in known.experts] for i in range(len(known))]
+    return [said[i] for i in range(len(known))]
+
+
+def prices(known: Outcomes, said: Sequence[Estimates]) -> list[float]:
+    """For each budget, the highest price of quality (dollars) that keeps to it on prompts that were held out."""
+    import numpy as np
+
+    rows = [[each[name] for name in known.experts] for each in said]
     quality, cost = (np.array([[getattr(each, key) for each in row] for row in rows]) for key in ("quality", "cost"))
     ladder = np.geomspace(1e-7, 1e4, 600)
     spent = [np.nanmean(metrics.taken(known.cost, metrics.oracle(quality * p * NANO - cost, cost))) for p in ladder]
     return [float(ladder[max(0, int(np.searchsorted(spent, nano(budget) * GRANTED)) - 1)]) for budget in BUDGETS]
 
 
-def row(recorded: DataSet, estimates: Sequence[Estimates], plan: tuple[float, float, float], orders: int) -> Row:
-    """One budget: `plan` is the budget, the price of quality, and what was published."""
+def steady(known: Outcomes, said: Sequence[Estimates], budget: float, price: float) -> Paced:
+    """The way to pace with the most reward of those that keep to the budget in every order and early on; the
+    steadiest if none does."""
     import numpy as np
 
-    budget, price, published = plan
-    policy = Paced(Utility(0.0), budget, price, broke="cheapest")
+    def rank(way: Paced) -> tuple[bool, float]:
+        streams = [Stream.of(known, said, way, ORDERS + seed) for seed in range(TRIED)]
+        early = max(max(stream.prefix / MOST_EARLY, stream.used) for stream in streams)
+        return early <= 1.0, float(np.mean([stream.score for stream in streams])) if early <= 1.0 else -early
+
+    return max(
+        (Paced(Utility(0.0), budget, price, horizon, reserve, "cheapest") for reserve, horizon in WAYS), key=rank
+    )
+
+
+def row(recorded: DataSet, estimates: Sequence[Estimates], policy: Paced, published: float, orders: int) -> Row:
+    """One budget."""
+    import numpy as np
+
+    budget = policy.usd_per_request
     streams = [Stream.of(recorded.test, estimates, policy, seed) for seed in range(orders)]
     test, each = recorded.test, np.mean([stream.score for stream in streams], axis=0)
     trivial = zero(recorded, budget)

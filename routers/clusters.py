@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PROMPTS_EACH = 30
 TURNS = 15
+MOST_UNSCORED = 128
+"""Clusters where they are found among more prompts than have scores."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Clusters:
     ) -> Clusters:
         import numpy as np
 
-        count = max(1, min(count, len(inputs) // PROMPTS_EACH))
-        centres = spherical_means(inputs.vectors, count)
+        kept: tuple[Matrix] | None = inputs.memo.get("centres")
+        (centres,) = kept or (found(inputs.vectors, count),)
         share = softmax(inputs.vectors @ centres.T / np.float32(temperature)).astype(np.float64)
         return cls(centres, temperature, *means_by_part(share, score))
 
@@ -59,6 +61,16 @@ class Clusters:
     @cached_property
     def _moments(self) -> Matrix:
         return moments(self.mean, self.variance)
+
+
+def found(vectors: Matrix, most: int) -> Matrix:
+    """The middles (K, D) of so many clusters at most, with some prompts in each."""
+    return spherical_means(vectors, max(1, min(most, len(vectors) // PROMPTS_EACH)))
+
+
+def learn_unscored(inputs: Inputs) -> None:
+    """Finds the clusters of these prompts once: heads that are fitted on a part of them take these."""
+    inputs.memo["centres"] = (found(inputs.vectors, MOST_UNSCORED),)
 
 
 def spherical_means(vectors: Matrix, count: int, seed: int = 0) -> Matrix:

@@ -15,6 +15,7 @@ from experts.base import SetupError
 from experts.build import load as load_class
 from routers.base import Encoder, Router
 from routers.blind import Blind
+from routers.clusters import learn_unscored
 from routers.costs import Costs
 from routers.features import Features
 from routers.inputs import inputs
@@ -65,7 +66,7 @@ def train(
     options: Mapping[str, Any] | None = None,
 ) -> Learned:
     """A router of the head `use`, an import string; `embeddings` (N, D) are unit vectors of the table's prompts. Those
-    without any score teach what prompts are like: which words matter, how vectors are spread."""
+    without any score teach what prompts are like: which words matter, how vectors are spread, where clusters lie."""
     import numpy as np
 
     head = load_class(use, "router.use")
@@ -73,6 +74,7 @@ def train(
     scored = np.flatnonzero(np.isfinite(outcomes.score).any(1))
     if len(scored) < len(outcomes):
         Features.of(seen)
+        learn_unscored(seen)
         seen, outcomes = seen.rows(scored), outcomes.rows(scored.tolist())
     quality = head.fit(seen, outcomes.score, outcomes.domains, **(options or {}))
     costs = Costs.fit(seen, outcomes)
