@@ -1,4 +1,4 @@
-"""The cases of the Open Responses compliance suite, told in our own words, with the real small model."""
+"""The cases of the Open Responses compliance suite in our own words: with the real small model, and to the end."""
 
 from __future__ import annotations
 
@@ -83,11 +83,32 @@ async def test_a_tool_that_is_needed_is_called(tmp_path, streamed):
         assert strict_response(response.content)["output"][0]["type"] == "function_call"
 
 
+SEEN = [{"type": "input_text", "text": "What is it?"}, {"type": "input_image", "image_url": PIXEL}]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("case", [*CASES, "image", "tool"])
+async def test_every_case_of_the_suite_is_completed(tmp_path, case, streamed):
+    """The suite asks for basic, system, image, several turns and a tool whole, for a text and a tool streamed."""
+    asked: dict[str, Any] = {"input": CASES.get(case) or [says("user", SEEN)]}
+    expert = Says("one", {"content": "Ahoy, "}, {"content": "Ada!"})
+    if case == "tool":
+        expert = Says("one", tool_call(0, "get_weather", '{"location":"Rome"}'), reason="tool_calls")
+        asked = {"input": CASES["basic"], "tools": [WEATHER]}
+    async with serving(keeping(tmp_path, expert)) as served:
+        response = await served.http().post("/v1/responses", json={"model": "auto", "stream": streamed, **asked})
+
+    events = strict_events(response.content) if streamed else []
+    assert not events or events[-1]["type"] == "response.completed"
+    made = events[-1]["response"] if streamed else strict_response(response.content)
+    assert made["status"] == "completed"
+    assert [item["type"] for item in made["output"]] == ["function_call" if case == "tool" else "message"]
+
+
 async def test_an_image_reaches_an_expert_that_sees(tmp_path):
     expert = Says("one", {"content": "A dot."})
-    content = [{"type": "input_text", "text": "What is it?"}, {"type": "input_image", "image_url": PIXEL}]
     async with serving(keeping(tmp_path, expert)) as served:
-        response = await served.http().post("/v1/responses", json={"model": "auto", "input": [says("user", content)]})
+        response = await served.http().post("/v1/responses", json={"model": "auto", "input": [says("user", SEEN)]})
 
     assert strict_response(response.content)["status"] == "completed"
     assert expert.seen[0].messages[0]["content"][1] == {"type": "image_url", "image_url": {"url": PIXEL}}
