@@ -38,15 +38,27 @@ class State(Struct, frozen=True):
         return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Answer))
 
 
+class Spare(Struct, frozen=True):
+    """Another expert, asked as well once the one of a tail call has kept the client waiting for `after` seconds: for at
+    most a `share` of requests, and not while more than `under_way` are."""
+
+    expert: str
+    after: float
+    share: float
+    under_way: int
+
+
 class Ask(Struct, frozen=True):
     """Ask these experts, all at once. `last`: a tail call, the one answer goes straight to the client.
 
-    `probability` is the chance with which this choice was made; `why` is one clause for people."""
+    `probability` is the chance with which this choice was made; `why` is one clause for people; `spare` hedges a tail
+    call."""
 
     experts: tuple[str, ...]
     last: bool = False
     probability: float = 1.0
     why: str = ""
+    spare: Spare | None = None
 
 
 class Accept(Struct, frozen=True):
