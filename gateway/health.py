@@ -84,6 +84,10 @@ class Health:
         """The requests that its expert has now, this one included."""
         return self.outliers.under_way(tally.expert.name)
 
+    def under_way_in_all(self) -> int:
+        """The requests that all experts have now."""
+        return sum(len(watched.waiting) for watched in self.outliers.watched.values())
+
     def full(self, name: str) -> bool:
         """Whether an expert is well, and has no room for one more."""
         return bool(self.crowded) and self.crowds.full(name, self.outliers.under_way(name))

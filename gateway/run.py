@@ -13,10 +13,11 @@ from experts.base import Answer, Chunk, ExpertError, Outcome, Request
 from gateway.call import Call, durable
 from gateway.chat import Events
 from gateway.errors import APIError
+from gateway.hedge import raced
 from gateway.http import Reply
 from gateway.life import Life
 from gateway.resume import resumed
-from policies.base import Accept, Ask
+from policies.base import Accept, Ask, Spare
 from policies.ledger import LedgerUnavailable
 
 
@@ -60,12 +61,26 @@ async def act(life: Life, decision: Ask | Accept) -> Result | None:
             return Result(
                 life.request.id, answer.expert, decision.why, _chunks(answer), life.spent() - (answer.cost or 0)
             )
+        case Ask(_, spare=Spare() as spare):
+            return await hedged(life, decision, spare)
         case Ask((name,), last=True):
             chunks = await tail(life, name)
             return None if chunks is None else Result(life.request.id, name, decision.why, chunks, life.spent())
         case Ask(names):
             await ask(life, names)
             return None
+
+
+async def hedged(life: Life, decision: Ask, spare: Spare) -> Result | None:
+    """A tail call, in which the spare expert is asked as well if the first takes too long."""
+    run = await raced(life, decision.experts[0], spare)
+    if run is None:
+        return None
+    tally = run.call.tally
+    chunks = _whole(life, run.call, run.head or []) if life.request.stream else _chunks(tally.answer())
+    if life.session:
+        life.school.sessions.keep(life.key, life.session, tally.expert.name)
+    return Result(life.request.id, tally.expert.name, decision.why, chunks, life.spent())
 
 
 async def ask(life: Life, names: Sequence[str]) -> None:

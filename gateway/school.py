@@ -16,6 +16,7 @@ from experts.base import Expert, Outcome, Request
 from experts.catalog import Catalog, Demand, eligible
 from gateway.encoder import Embedder, EncoderClient
 from gateway.health import Health, Tolerance
+from gateway.hedges import Hedges
 from gateway.sessions import Sessions
 from gateway.words import Words
 from policies.affinity import staying
@@ -74,6 +75,9 @@ class School:
 
     sessions: Sessions = field(default_factory=Sessions)
     """Who answered which conversation."""
+
+    hedges: Hedges = field(default_factory=Hedges)
+    """Second experts that were asked for who had to wait."""
 
     def __post_init__(self) -> None:
         self.health = Health(lambda: self.clock(), self.tolerance)
@@ -146,6 +150,7 @@ class School:
 
     async def stop(self) -> None:
         """Stops them all, then closes the books."""
+        await self.hedges.close()
         await asyncio.gather(*(expert.stop() for expert in self.experts.values() if hasattr(expert, "stop")))
         if isinstance(self.encoder, EncoderClient):
             await self.encoder.attend(None)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from experts.base import Answer, Failure, Request, Timing, Unavailable
 from experts.card import Usage
 from experts.catalog import Demand
+from gateway.crowds import REFUSALS
 from gateway.health import Health
 
 SPARE = ["b", "c", "d"]
@@ -41,3 +42,11 @@ class Asked:
 
 def out(health: Health) -> list[str]:
     return sorted(health.left_out(["a", *SPARE]))
+
+
+def crowd(health: Health, seats: int, refusals: int = REFUSALS) -> list[Asked]:
+    """An expert with so many seats, all taken, which has refused some."""
+    seated = [Asked(health) for _ in range(seats)]
+    for _ in range(refusals):
+        Asked(health).fails(status=503)
+    return seated

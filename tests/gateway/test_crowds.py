@@ -13,16 +13,8 @@ from experts.card import Usage
 from gateway.crowds import QUIET_SECONDS, REFUSALS
 from gateway.errors import overloaded
 from gateway.health import FAILURES, Health
-from tests.gateway.asked import Asked, Clock
+from tests.gateway.asked import Asked, Clock, crowd
 from tests.gateway.conftest import CARD, KEY, make_door, scripted, serving
-
-
-def crowd(health: Health, seats: int, refusals: int = REFUSALS) -> list[Asked]:
-    """An expert with so many seats, all taken, which has refused some."""
-    seated = [Asked(health) for _ in range(seats)]
-    for _ in range(refusals):
-        Asked(health).fails(status=503)
-    return seated
 
 
 def test_what_an_expert_refuses_beside_others_is_its_limit_and_no_illness_row_30():

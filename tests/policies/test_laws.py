@@ -19,6 +19,7 @@ from policies.budget import Budget
 from policies.cascade import Cascade
 from policies.ensemble import Ensemble
 from policies.guard import Guard
+from policies.hedge import Hedge
 from policies.pacing import Paced
 from policies.pick import Only, Threshold, Utility
 from policies.resume import Resume
@@ -49,6 +50,9 @@ EXAMPLES = [
     Affinity(Utility(0.000_002, explore=0.3), margin=0.2),
     Affinity(Cascade()),
     Budget(Affinity(Ensemble(3))),
+    Hedge(Utility(0.000_002, explore=0.3)),
+    Budget(Hedge(Affinity(Utility(0.000_002)))),
+    Hedge(Cascade()),
 ]
 every_policy = pytest.mark.parametrize("policy", EXAMPLES, ids=str)
 
@@ -118,6 +122,7 @@ def test_a_policy_decides_in_every_state_and_the_same_each_time(policy, state):
             assert set(names) <= set(state.untried)
             assert 0 < probability <= 1
             assert len(names) == 1 or not last
+            assert decision.spare is None or decision.spare.expert in set(state.untried) - set(names)
         case Accept(answer):
             assert answer in state.answers
         case Refuse(reason):
@@ -152,7 +157,8 @@ def test_every_request_settles_and_no_expert_is_asked_twice(policy, state, data)
 def test_a_budget_around_a_policy_never_asks_for_more_than_the_allowance_row_42(policy, state):
     decision = Budget(policy).decide(state)
     if isinstance(decision, Ask) and state.allowance is not None:
-        assert sum(state.estimates[name].cost_high for name in decision.experts) <= state.allowance
+        names = (*decision.experts, *((decision.spare.expert,) if decision.spare else ()))
+        assert sum(state.estimates[name].cost_high for name in names) <= state.allowance
 
 
 @every_policy
