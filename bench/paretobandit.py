@@ -56,7 +56,7 @@ MOST_EARLY = 1.05
 """What a settled prefix may have used of its budget."""
 WAYS = tuple(product((1.0, 2.0, 4.0), (300.0, 1000.0)))
 """Reserves and horizons of the pacing, of which each budget takes what is best on the validation prompts."""
-TRIED = 10
+TRIED = 4
 """Orders of the validation prompts in which each is tried."""
 GRANTED = 0.998
 """Of the budget: the rest pays for calls that cost more than the high end of their estimate."""
