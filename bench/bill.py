@@ -1,23 +1,30 @@
-"""A fake expert that keeps its own bill: what calls really cost, told by nobody's accounts."""
+"""A fake expert behind HTTP that keeps its own bill: what calls really cost, told by nobody's accounts."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
+
+import orjson
+
+from bench.wall_talk import COMPLETION_PRICE, PROMPT_PRICE, Talk, plain
+
+READ = 48
+"""Tokens that it may charge for a prompt beside one a byte, as chat templates do."""
 
 
 @dataclass(slots=True)
 class Bill:
-    """Answers `NAME MOST SLICE` on a socket: works for a moment, costs up to MOST, writes it down, says how much.
+    """Works for a moment, costs up to what it was allowed, writes that down by the prompt, and says how much.
 
     A call whose caller dies meanwhile is billed all the same, as providers do."""
 
     seed: int
     seconds: float
     costs: dict[str, int] = field(default_factory=dict)
-    slices: dict[str, str] = field(default_factory=dict)
-    """Out of which slice each call was granted, as its caller says."""
+    """In nano-dollars."""
     twice: int = 0
     _server: asyncio.Server | None = None
 
@@ -29,24 +36,29 @@ class Bill:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with asyncio.TaskGroup() as calls:
-            try:
-                while line := await reader.readline():
-                    name, most, *granted = line.decode().split()
-                    self.slices[name] = "".join(granted)
-                    calls.create_task(self._answer(name, int(most), writer))
-            except ConnectionError:
-                pass  # the replica was killed
-        writer.close()
+        talk = Talk(reader, writer)
+        with suppress(EOFError, ConnectionError):
+            while True:
+                _, body = await talk.request()
+                await talk.say(await self._answer(orjson.loads(body)))
+        writer.transport.abort()
 
-    async def _answer(self, name: str, most: int, writer: asyncio.StreamWriter) -> None:
-        chance = random.Random(f"{self.seed} {name}")
-        cost = most if chance.random() < 0.2 else chance.randint(0, most)
-        self.twice += name in self.costs
-        self.costs[name] = cost
+    async def _answer(self, body: dict[str, object]) -> bytes:
+        messages, cap = body["messages"], body["max_tokens"]
+        assert isinstance(messages, list)
+        assert isinstance(cap, int)
+        prompt = str(messages[-1]["content"])
+        chance = random.Random(f"{self.seed} {prompt}")
+        dear = chance.random() < 0.2
+        read = len(prompt) + READ if dear else chance.randint(1, len(prompt))
+        said = cap if dear else chance.randint(1, cap)
+        self.twice += prompt in self.costs
+        self.costs[prompt] = read * PROMPT_PRICE + said * COMPLETION_PRICE
         await asyncio.sleep(chance.random() * 2 * self.seconds)
-        if not writer.is_closing():
-            writer.write(f"{name} {cost}\n".encode())
+        message = {"role": "assistant", "content": " ".join(["word"] * said)}
+        choices = [{"index": 0, "message": message, "finish_reason": "length" if said == cap else "stop"}]
+        usage = {"prompt_tokens": read, "completion_tokens": said, "total_tokens": read + said}
+        about = {"id": "bill", "object": "chat.completion", "created": 1, "model": "billed"}
+        return plain(orjson.dumps({**about, "choices": choices, "usage": usage}))
