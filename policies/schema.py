@@ -45,6 +45,20 @@ def momentary(error: sqlite3.OperationalError) -> bool:
     return error.sqlite_errorcode & PRIMARY in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL)
 
 
+def patiently(connection: sqlite3.Connection, statement: str, longest: float, turn: float) -> None:
+    """Runs a statement, again every `turn` seconds while another process just has the file, and so for `longest`."""
+    until = time.monotonic() + longest
+    while True:
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if not momentary(error) or time.monotonic() > until:
+                raise
+            time.sleep(turn)
+        else:
+            return
+
+
 def reader(path: Path) -> sqlite3.Connection:
     """A connection that can only read; rows by column name. Writers do not wait for it."""
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
@@ -60,24 +74,11 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if tables and application != APPLICATION:
         raise SetupError(f"{path}: this SQLite file belongs to another program; name another file")
-    _write_ahead(connection)
+    # SQLite itself does not wait for another process that does so at the same time.
+    patiently(connection, "PRAGMA journal_mode = WAL", BUSY_SECONDS, TURN_SECONDS)
     connection.execute(f"PRAGMA synchronous = {durability}")
     _migrate(connection, path, migrations)
     connection.execute("PRAGMA busy_timeout = 0")  # the writer takes turns in its own way
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switches to WAL; SQLite itself does not wait for another process that does so at the same time."""
-    until = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if not momentary(error) or time.monotonic() > until:
-                raise
-            time.sleep(TURN_SECONDS)
-        else:
-            return
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:

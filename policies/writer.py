@@ -17,7 +17,7 @@ from typing import Any, Generic
 
 from experts.base import SetupError
 from policies.batches import Batches, Item, StoreUnavailable, refused
-from policies.schema import BUSY_SECONDS, Migration, connect, momentary
+from policies.schema import BUSY_SECONDS, Migration, connect, patiently
 
 logger = getLogger("lyceum")
 
@@ -119,13 +119,4 @@ class Writer(Generic[Item]):
 
 def begin(connection: sqlite3.Connection) -> None:
     """Takes its turn among processes; SQLite's own waiting sleeps far longer than a transaction lasts."""
-    until = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if not momentary(error) or time.monotonic() > until:
-                raise
-            time.sleep(TURN_SECONDS)
-        else:
-            return
+    patiently(connection, "BEGIN IMMEDIATE", BUSY_SECONDS, TURN_SECONDS)
