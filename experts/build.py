@@ -59,7 +59,7 @@ def card(table: Mapping[str, Any], path: str) -> Card:
     values = dict(table)
     if "price" in values:
         for key in values["price"]:
-            check_key(key, sorted(field.name for field in fields(Price)), f"{path}.price.{key}")
+            check_key(key, sorted(field.name for field in fields(Price) if field.init), f"{path}.price.{key}")
     return typing.cast(Card, convert(values, Card, path))
 
 

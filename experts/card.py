@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from msgspec import Struct
@@ -42,12 +42,6 @@ Parts = tuple[tuple[int | None, float | None], ...]
 
 
 @lru_cache
-def _rates(prompt: float, completion: float) -> tuple[int, int]:
-    """Nano-dollars per million tokens of the prompt and of the answer."""
-    return nano(prompt), nano(completion)
-
-
-@lru_cache
 def _dearest(*prices: float | None) -> int:
     """Nano-dollars per million tokens of the dearest kind."""
     return max(nano(price or 0.0) for price in prices)
@@ -84,6 +78,11 @@ class Price:
     """Of the answer, thought and not said."""
     speech: float | None = None
     """Of the answer, audio."""
+    rates: tuple[int, int] = field(init=False, repr=False, compare=False)
+    """Nano-dollars per million tokens of the prompt and of the answer that have no price of their own."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rates", (nano(self.prompt), nano(self.completion)))
 
     @property
     def per_token(self) -> bool:
@@ -97,7 +96,7 @@ class Price:
     def tokens(self, usage: Usage) -> int:
         """Nano-dollars that `usage` costs, rounded up; unknown counts are taken as 0."""
         prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-        fresh, said = _rates(self.prompt, self.completion)
+        fresh, said = self.rates
         cost = prompt * fresh + completion * said
         if usage.cached_tokens or usage.written_tokens or usage.audio_tokens or usage.image_tokens:
             kinds = usage.audio_tokens, usage.image_tokens, usage.written_tokens, usage.cached_tokens

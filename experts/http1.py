@@ -12,7 +12,7 @@ import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from urllib.parse import urlsplit
 
 from experts.http1_connection import Connection
@@ -95,9 +95,9 @@ class Client:
         now = self.time()
         payload: Payload
         if isinstance(body, bytes):
-            payload = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+            payload = b"".join((head, _length(len(body)), body))
         else:
-            payload = (b"%bcontent-length: %d\r\n\r\n" % (head, sum(map(len, body))), *body)
+            payload = (head + _length(sum(map(len, body))), *body)
         exchange = Exchange(self, payload, deadlines, sink, now, now)
         idle = self._idle
         while idle:
@@ -152,10 +152,11 @@ class Client:
             self._timer = self._loop.call_at(due, self._sweep)
 
     def free(self, connection: Connection) -> None:
+        connection.used = True
         if self._waiting:
             self._carry(connection, self._waiting.popitem(last=False)[0])
         else:
-            connection.used, connection.since = True, self.time()
+            connection.since = self.time()
             self._idle.append(connection)
 
     def lost(self, connection: Connection, stale: Exchange | None) -> None:
@@ -228,12 +229,18 @@ class Client:
         self._connections.add(connection)
         if stale is not None and not stale.done:
             self._carry(connection, stale)
+        elif self._waiting:
+            self._carry(connection, self._waiting.popitem(last=False)[0])
         else:
             self.free(connection)
 
     def _carry(self, connection: Connection, exchange: Exchange) -> None:
         self._stale.discard(exchange)
-        connection.carry(exchange)
+        exchange.touched = self.time()
+        if connection.transport.is_closing():  # `connection_lost` comes, and has it sent again
+            connection.exchange, exchange.connection = exchange, connection
+        else:
+            connection.carry(exchange)
         self.watch(exchange.due())
 
     def _refuse(self, problem: HTTPError, stale: Exchange | None) -> None:
@@ -254,6 +261,12 @@ class Client:
                 exchange.expire(now)
         if left := self._under_way():
             self.watch(max(now + SWEEP_SECONDS, min(exchange.due() for exchange in left)))
+
+
+@lru_cache(maxsize=8192)
+def _length(size: int) -> bytes:
+    """The end of a request's head."""
+    return b"content-length: %d\r\n\r\n" % size
 
 
 def _why(error: BaseException | None) -> str:

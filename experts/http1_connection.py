@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import socket
 from typing import NoReturn, cast
 
@@ -44,16 +45,13 @@ class Connection(asyncio.Protocol):
         self._status = 0
         self._framed = self._complete = self._surplus = self._keep = self._watched = self._hung = False
         self._between = False  # whether the parser stands between two chunks
+        self._busy = False  # whether something is going on beside the answer: a long request, a hang-up
         self._problem = ""
 
     def carry(self, exchange: Exchange) -> None:
         """Sends the exchange's request."""
-        self.exchange = exchange
-        exchange.connection = self
-        exchange.touched = self.pool.time()
+        self.exchange, exchange.connection = exchange, self
         payload = exchange.payload
-        if self.transport.is_closing():
-            return  # `connection_lost` comes, and has it sent again
         if isinstance(payload, bytes) and len(payload) <= SLICE:
             self.transport.write(payload)
         else:
@@ -78,7 +76,7 @@ class Connection(asyncio.Protocol):
         """Closes our direction alone."""
         if self.transport.is_closing() or not self.transport.can_write_eof():
             return False
-        self._hung = True
+        self._hung = self._busy = True
         self.transport.write_eof()
         return True
 
@@ -93,6 +91,7 @@ class Connection(asyncio.Protocol):
         if sum(map(len, parts)) <= SLICE:
             self.transport.writelines(parts)
         else:
+            self._busy = True
             self._unsent = [memoryview(part) for part in reversed(parts)]
             self._pump()
 
@@ -129,11 +128,10 @@ class Connection(asyncio.Protocol):
             self._received += len(data)
             exchange.touched = self.pool.time()
             exchange.sink.on_data(body)
+        elif self._received or (known := self.pool.known) is None or (head := known(data)) is None:
+            self._parse(exchange, data)
         else:
-            known = self.pool.known
-            head = None if self._received or known is None else known(data)
-            if head is None or not self._plain(exchange, data, head.end(), int(head[1])):
-                self._parse(exchange, data)
+            self._plain(exchange, data, head)
 
     def _parse(self, exchange: Exchange, data: bytes) -> None:
         self._received += len(data)
@@ -156,21 +154,21 @@ class Connection(asyncio.Protocol):
         elif exchange.flowing and not self._watched:
             self._watch()
 
-    def _plain(self, exchange: Exchange, data: bytes, start: int, size: int) -> bool:
-        """Takes an answer under a head of a known shape, if it is all there and nothing else is going on; whether it
-        did."""
-        pool, sink = self.pool, exchange.sink
-        if start + size != len(data) or start > pool.head_bytes or self._unsent or self._hung or exchange.paused:
-            return False
+    def _plain(self, exchange: Exchange, data: bytes, head: re.Match[bytes]) -> None:
+        """Takes an answer under a head of a known shape at once, if it is all there and nothing else is going on."""
+        pool, start = self.pool, head.end()
+        if start + int(head[1]) != len(data) or start > pool.head_bytes or self._busy or exchange.paused:
+            self._parse(exchange, data)
+            return
         pool.unlike = 0
+        sink = exchange.sink
         if not sink.takes_whole:
             self._told(exchange, data, start)
-            return True
-        exchange.done = self.used = True
+            return
+        exchange.done = True
         self.exchange = None
         pool.free(self)
         sink.on_whole(data, start)
-        return True
 
     def _told(self, exchange: Exchange, data: bytes, start: int) -> None:
         """Tells the sink of a whole answer as if it had been parsed."""
@@ -238,7 +236,6 @@ class Connection(asyncio.Protocol):
             if exchange.paused:
                 self.transport.resume_reading()
             self.exchange = None
-            self.used = True
             self._reset()
             self.pool.free(self)
         else:

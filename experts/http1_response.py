@@ -7,7 +7,7 @@ from collections import deque
 from types import TracebackType
 from typing import Protocol
 
-from experts.http1_exchange import Deadlines, Exchange, Headers, HTTPError, ProtocolBroken, Sink
+from experts.http1_exchange import Deadlines, Exchange, Headers, HTTPError, Payload, ProtocolBroken, Sink
 
 HIGH_WATER = 64 * 1024
 """Bytes that wait for a slow reader before the connection is paused."""
@@ -16,13 +16,13 @@ HIGH_WATER = 64 * 1024
 class Sender(Protocol):
     """The part of the client that an answer needs."""
 
-    def send(self, head: bytes, body: bytes, deadlines: Deadlines, sink: Sink) -> Exchange: ...
+    def send(self, head: bytes, body: Payload, deadlines: Deadlines, sink: Sink) -> Exchange: ...
 
 
 class Response(Sink):
     """One answer: `status` and `headers` once entered; then iterate over its pieces, or `read` it whole."""
 
-    def __init__(self, client: Sender, head: bytes, body: bytes, deadlines: Deadlines) -> None:
+    def __init__(self, client: Sender, head: bytes, body: Payload, deadlines: Deadlines) -> None:
         self.status = 0
         self.headers: Headers = []
         self._start = (client, head, body, deadlines)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import orjson
+from msgspec import Meta, Struct
 
 from experts.base import BrokenOff, Chunk, ExpertError
 from experts.card import Price, Usage
@@ -59,20 +61,66 @@ def count(value: Any) -> int | None:
     return int(value) if value == int(value) else None
 
 
+Tokens = Annotated[int, Meta(ge=0, le=MOST_TOKENS)]
+
+
+class _Usage(Struct, gc=False):
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
+    prompt_tokens_details: dict[str, Any] | None = None
+    completion_tokens_details: dict[str, Any] | None = None
+
+
+class _Choice(Struct):
+    message: dict[str, Any]
+    finish_reason: str | None = None
+    index: int = 0
+
+
+class _Plain(Struct):
+    choices: Annotated[list[_Choice], Meta(min_length=1)]
+    usage: _Usage
+    error: Any = None
+    object: str = ""
+
+
+_decoded = msgspec.json.Decoder(_Plain).decode
+
+
+def usual(body: bytes, price: Price) -> Chunk | None:
+    """The one chunk of a plain answer as almost all servers write it; any other is looked at key by key."""
+    try:
+        if not body.isascii():
+            body.decode()  # what is not looked at is UTF-8, too
+        plain = _decoded(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    choice, told = plain.choices[0], plain.usage
+    if choice.index or plain.error or plain.object == "error":
+        return None
+    prompt, completion = told.prompt_tokens, told.completion_tokens
+    if told.prompt_tokens_details or told.completion_tokens_details:
+        usage = detailed(prompt, completion, told.prompt_tokens_details, told.completion_tokens_details)
+        return Chunk(choice.message, choice.finish_reason, usage, price.tokens(usage), body)
+    fresh, said = price.rates
+    cost = -(-(prompt * fresh + completion * said) // 1_000_000)
+    return Chunk(choice.message, choice.finish_reason, Usage(prompt, completion), cost, body)
+
+
 class Progress:
     """How far one answer has come."""
 
     over = False
     """Whether an event said that nothing follows; in chat that is no event's to say."""
+    begun = False
+    _told = False
+    _usage: Usage | None = None
 
     def __init__(self, price: Price, counted: bool = False) -> None:
         """`counted`: we have asked for the usage with every event, and clients are to see none of that."""
         self._price, self._counted = price, counted
         self._open: set[int] = set()
         self._finished: set[int] = set()
-        self._usage: Usage | None = None
-        self._told = False
-        self.begun = False
 
     @property
     def whole(self) -> bool:

@@ -1,7 +1,7 @@
 """Writes the body for an OpenAI-compatible server: the client's own bytes, but for what must be another.
 
-What is still as it came is copied, not written again: numbers keep their digits, texts their escapes, and a prompt of
-any length costs one copy. Each key is written once, so that no server can read another body than we did.
+What is still as it came is not written again: numbers keep their digits, texts their escapes, and a long prompt is not
+even copied. Each key is written once, so that no server can read another body than we did.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import orjson
 from msgspec import Raw
 
 from experts.base import Body, Request
+from experts.http1_exchange import Payload
 
 PARTS = msgspec.json.Decoder(dict[str, Raw])
 OURS = frozenset({"model", "stream_options"})
@@ -26,15 +27,31 @@ TAIL = 4096
 GONE = object()
 
 
-def written(request: Request, model: str, counted: bool = False) -> bytes:
+LONG = 16 * 1024
+"""Bytes from which on a body is given in parts, of which the client's are not copied."""
+
+
+def written(request: Request, model: str, counted: bool = False) -> Payload:
     """The request as the server is to get it: with its name of the model, and usage asked for when it streams, with
     every event if `counted`."""
     options, body = request.options, request.body
-    ours = _asked(options, counted) if "stream" in options or "stream_options" in options else {}
+    ours = _asked(options, counted) if "stream_options" in options or options.get("stream") else {}
     if body is None or body.messages is not request.messages:
         return orjson.dumps({**options, "messages": request.messages, **ours, "model": model})
-    wanted = {**options, **ours} if ours else options
-    return _spliced(body, wanted, model) or _copied(body, request, {"model": model, **ours})
+    data = body.data
+    found = FIRST.match(data) or _late(data)
+    if found is None:
+        return _copied(body, request, {"model": model, **ours})
+    begin, end = found.span(1)
+    name, rest = _name(model), data[end:] if len(data) < LONG else memoryview(data)[end:]
+    if options is body.options and not ours:
+        return b"".join((data[:begin], name, rest)) if len(data) < LONG else (data[:begin], name, rest)
+    wanted = {**options, **ours}
+    new = _new(body.options, wanted)
+    if new is None or data[-1:] != b"}":
+        return _copied(body, request, {"model": model, **ours})
+    parts = data[:begin], name, rest[:-1], new, b"}"
+    return b"".join(parts) if len(data) < LONG else parts
 
 
 def _asked(options: Mapping[str, Any], counted: bool) -> dict[str, Any]:
@@ -49,19 +66,11 @@ def _asked(options: Mapping[str, Any], counted: bool) -> dict[str, Any]:
     return {"stream_options": {**asked, **needed} if missing else asked}
 
 
-def _spliced(body: Body, wanted: Mapping[str, Any], model: str) -> bytes | None:
-    """The body with another model and what is new at its end; `None` if more has changed, or `model` is not found."""
-    data, came = body.data, body.options
-    new: list[bytes] = []
-    if wanted is not came:
-        if any(wanted.get(name, GONE) is not value for name, value in came.items()):
-            return None
-        new = [_key(name) + orjson.dumps(value) for name, value in wanted.items() if name not in came]
-    found = FIRST.match(data) or _late(data)
-    if found is None or data[-1:] != b"}":
+def _new(came: Mapping[str, Any], wanted: Mapping[str, Any]) -> bytes | None:
+    """What is to stand at a body's end beside what came; `None` if some of that is to be another."""
+    if any(wanted.get(name, GONE) is not value for name, value in came.items()):
         return None
-    begin, end = found.span(1)
-    return b"".join([data[:begin], _name(model), memoryview(data)[end:-1], *new, b"}"])
+    return b"".join([_key(name) + orjson.dumps(value) for name, value in wanted.items() if name not in came])
 
 
 def _late(data: bytes) -> re.Match[bytes] | None:

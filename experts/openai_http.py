@@ -96,6 +96,10 @@ class OpenAIHTTP:
     _path: str = field(init=False, repr=False)
     _head: bytes = field(default=b"", init=False, repr=False)
     _deadlines: Deadlines = field(init=False, repr=False)
+    served: str = field(init=False)
+    """What the server calls the model."""
+    counts: bool = field(init=False)
+    """Whether the server is asked for the usage with every event."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a bad URL or an unknown dialect."""
@@ -106,11 +110,8 @@ class OpenAIHTTP:
         self._client = Client(origin, connections=self.limits.connections, waiting=self.limits.waiting)
         self._path = parts.path.rstrip("/") + CHAT
         self._deadlines = self.limits.deadlines(None)
-
-    @property
-    def served(self) -> str:
-        """What the server calls the model."""
-        return self.name if self.model is None else self.model
+        self.served = self.name if self.model is None else self.model
+        self.counts = self.when_left == "count"
 
     async def start(self) -> None:
         """Raises SetupError if the key is not set."""
@@ -166,8 +167,10 @@ class OpenAIHTTP:
         """Asks without a coroutine: the answer comes to `sink` in callbacks, to be read with `progress`, `whole`
         and `piece`. Raises ExpertError."""
         body = written(request, self.served, self.counts)
+        head = self._ready_head(hops=request.hops) if request.hops or not self._head else self._head
+        until = self._deadlines if request.deadline is None else self.limits.deadlines(request.deadline)
         try:
-            return self._client.send(self._ready_head(hops=request.hops), body, self._until(request), sink)
+            return self._client.send(head, body, until, sink)
         except HTTPError as error:
             raise of_transport(error) from error
 
@@ -189,11 +192,6 @@ class OpenAIHTTP:
     def progress(self) -> Progress:
         """How far an answer has come, at the beginning."""
         return Progress(self.card.price, self.counts)
-
-    @property
-    def counts(self) -> bool:
-        """Whether the server is asked for the usage with every event."""
-        return self.when_left == "count"
 
     def _ready_head(self, spoken: str = CHAT_DIALECT, hops: int = 0) -> bytes:
         if self._head and spoken == CHAT_DIALECT and not hops:

@@ -25,10 +25,10 @@ class SGLangExpert(OpenAIHTTP):
     adapter: str | None = field(default=None, kw_only=True)
     continues: Manner = field(default="sglang", kw_only=True)
 
-    @property
-    def served(self) -> str:
-        model = self.name if self.model is None else self.model
-        return model if self.adapter is None else f"{model}:{self.adapter}"
+    def __post_init__(self) -> None:
+        OpenAIHTTP.__post_init__(self)
+        if self.adapter is not None:
+            self.served = f"{self.served}:{self.adapter}"
 
     async def start(self) -> None:
         """Raises SetupError if the key is not set, or the server is up and has no such model or adapter."""

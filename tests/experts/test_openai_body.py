@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from experts import openai_body
 from experts.base import Request
-from experts.openai_body import written
 from gateway.chat import parse
 from gateway.errors import APIError
 
@@ -30,6 +30,11 @@ MESSAGES = st.lists(
     max_size=3,
 )
 STREAMS: Any = st.sampled_from([{}, {"stream": False}, {"stream": True}, {"stream": True, "stream_options": {"x": 1}}])
+
+
+def written(request: Request, model: str) -> bytes:
+    sent = openai_body.written(request, model)
+    return sent if isinstance(sent, bytes) else b"".join(sent)
 
 
 def served(body: bytes, model: str = "theirs") -> Any:
@@ -57,9 +62,16 @@ def test_digits_and_escapes_are_copied_not_written_again():
 
 
 @pytest.mark.parametrize("size", [16 * 1024, 100_000])
-def test_a_long_prompt_is_one_copy(size):
-    body = orjson.dumps({"model": "auto", "messages": [{"role": "user", "content": "é" * size}], "temperature": 0.5})
-    assert served(body)["messages"][0]["content"] == "é" * size
+@pytest.mark.parametrize("more", [{}, {"stream": True}])
+def test_a_long_prompt_is_not_copied(size, more):
+    messages = [{"role": "user", "content": "é" * size}]
+    body = orjson.dumps({"model": "auto", "messages": messages, "temperature": 0.5, **more})
+    sent = openai_body.written(parse(body, "id"), "theirs")
+    assert isinstance(sent, tuple)
+    assert [type(part) for part in sent[:3]] == [bytes, bytes, memoryview]
+    assert sent[2].obj is body
+    expected = {**more, "stream_options": {"include_usage": True}} if more else {}
+    assert served(body) == {"model": "theirs", "messages": messages, "temperature": 0.5, **expected}
 
 
 @pytest.mark.parametrize(

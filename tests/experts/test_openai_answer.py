@@ -1,0 +1,94 @@
+"""A plain answer that is read in one step is read as it would be key by key; what is unusual in any way is not."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experts.base import Chunk
+from experts.card import Price, Usage
+from experts.openai_answer import Progress, usual
+from experts.openai_http import whole
+
+PRICE = Price(1.0, 2.0, cached=0.1, reasoning=4.0)
+COUNTS = st.sampled_from([0, 1, 250, 10**9, 10**9 + 1, 2**70, -1, 1.0, 1.5, True, None, "1"])
+DETAILS = st.none() | st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "x"]), COUNTS) | st.just([])
+USAGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "prompt_tokens": COUNTS,
+        "completion_tokens": COUNTS,
+        "prompt_tokens_details": DETAILS,
+        "completion_tokens_details": DETAILS,
+    },
+)
+MESSAGES = st.sampled_from(
+    [{"role": "assistant", "content": "é"}, {}, None, "x", {"content": None, "tool_calls": [{}]}]
+)
+CHOICES = st.fixed_dictionaries(
+    {},
+    optional={
+        "index": st.sampled_from([0, 1, False, 0.0, None]),
+        "message": MESSAGES,
+        "finish_reason": st.sampled_from(["stop", None, 1]),
+        "logprobs": st.none(),
+    },
+)
+ANSWERS = st.fixed_dictionaries(
+    {"choices": st.lists(CHOICES, max_size=3) | st.none()},
+    optional={
+        "usage": USAGES | st.none() | st.just(7),
+        "object": st.sampled_from(["chat.completion", "error", None]),
+        "error": st.sampled_from([None, {}, {"message": "no"}, "no", 0]),
+        "detail": st.just("no"),
+        "model": st.just("m"),
+    },
+)
+
+
+@given(ANSWERS)
+def test_an_answer_read_in_one_step_is_the_one_read_key_by_key(answer):
+    body = orjson.dumps(answer) if fits(answer) else b"{}"
+    for price in (PRICE, Price(), Price(reasoning=1.0)):
+        chunk = usual(body, price)
+        assert chunk is None or chunk == whole(body, Progress(price))
+
+
+def fits(answer) -> bool:
+    try:
+        orjson.dumps(answer)
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
+USUAL = b'{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}],"usage":%b}'
+COUNTED = USUAL % b'{"prompt_tokens":3,"completion_tokens":2}'
+
+
+def test_usage_and_cost_are_read_with_their_details():
+    detailed = b'{"prompt_tokens":3,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":1,"audio_tokens":0}}'
+    for body, usage in ((COUNTED, Usage(3, 2)), (USUAL % detailed, Usage(3, 2, 1, audio_tokens=0))):
+        chunk = usual(body, PRICE)
+        assert chunk == Chunk({"content": "a"}, "stop", usage, PRICE.tokens(usage), body)
+    free = usual(COUNTED, Price())
+    assert free is not None
+    assert free.cost == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        COUNTED[:-1],
+        COUNTED + b"x",
+        COUNTED.replace(b'"a"', b'"\xff"'),
+        COUNTED.replace(b"{", b'{"x":"\xff",', 1),
+        COUNTED.replace(b"{", b'{"x":' + b"[" * 5000 + b"]" * 5000 + b",", 1),
+        USUAL % b"null",
+        b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}',
+    ],
+)
+def test_what_is_not_usual_is_left_to_a_closer_look(body):
+    assert usual(body, PRICE) is None
