@@ -18,6 +18,7 @@ from gateway.prompts import Keeper
 from policies.base import Decision, Policy, State
 from policies.batches import StoreUnavailable
 from policies.groups import Group
+from policies.lease import Moved
 from policies.ledger import Ledger, LedgerUnavailable
 from policies.pressure import steered
 from policies.rows import DecisionRow, OutcomeRow
@@ -74,14 +75,17 @@ class Books:
         row = OutcomeRow.of(tally.life.request.id, tally.life.step, outcome, self.clock(), status)
         if status == LEFT:
             row = replace(row, reason=kind)
-        if tally.promise is not None and (future := settle(tally, tally.promise, outcome)) is not None:
-            future.add_done_callback(partial(self._booked, tally, tally.promise, tally.life.step))
+        if tally.promise is not None and (moved := settle(tally, tally.promise, outcome)) is not None:
+            if isinstance(moved, list):
+                self._booked(tally, tally.promise, tally.life.step, moved)
+            else:
+                moved.add_done_callback(partial(self._booked, tally, tally.promise, tally.life.step))
         self.count(outcome, kind)
         return self.ledger.write(row)
 
-    def _booked(self, tally: Tally, promise: Promise, step: int, future: asyncio.Future[Any]) -> None:
+    def _booked(self, tally: Tally, promise: Promise, step: int, moved: Moved | asyncio.Future[Any]) -> None:
         """Queues the row of a settlement that the accounts have made, or could not."""
-        self.ledger.write(promise.row(tally.life.request.id, step, tally.expert.name, self.clock(), future))
+        self.ledger.write(promise.row(tally.life.request.id, step, tally.expert.name, self.clock(), moved))
 
     def count(self, outcome: Outcome, kind: str) -> None:
         """Adds an outcome to the metrics."""

@@ -6,25 +6,26 @@ limits a call there is nothing to wait for.
 
 from __future__ import annotations
 
-import os
-import zlib
 from asyncio import Future
 from collections.abc import Callable
 from logging import getLogger
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import orjson
+from msgspec import Struct
 from msgspec.structs import replace
 
 from experts.base import ExpertError, Failure, Outcome, Request
-from experts.card import Card, Price, Usage
-from experts.catalog import TEXT, Demand
+from experts.card import Card, Usage
+from experts.catalog import Demand
 from gateway.errors import APIError
+from gateway.fares import NATIVE, TEMPLATE_TOKENS, Bound, Fare
 from gateway.steering import Steering
 from gateway.terms import Accounts as Terms
 from policies.accounts import Accounts, Alarm
 from policies.book import Hold, Moves, Refused
+from policies.lease import Moved
 from policies.limits import Scopes
+from policies.payers import Payer
 from policies.rows import SettlementRow
 
 if TYPE_CHECKING:
@@ -35,14 +36,8 @@ logger = getLogger("lyceum")
 UNBILLED = frozenset({"rejected", "declined", "budget", "rate", "budget_store_unavailable"})
 """Reasons of failures that cost nothing."""
 
-GIVEN = ("max_completion_tokens", "max_tokens")
-"""How clients say how long an answer may be; a request that says nothing is told the latter."""
-NATIVE = {"responses": "max_output_tokens", "messages": "max_tokens"}
-LONG = 16 * 1024
 KNOWN = 1024
-"""How many callers' scopes are remembered."""
-TEMPLATE_TOKENS = 64
-"""What a chat template adds to what the client sent, at most; one for each message is in the JSON around it."""
+"""How many callers are remembered."""
 
 
 class OverBudget(ExpertError):
@@ -57,17 +52,6 @@ class TooFast(ExpertError):
     reason = "rate"
 
 
-class Bound(NamedTuple):
-    """The most that a call can cost (nano-dollars), the tokens that it is known to use, and the caps that see to it."""
-
-    amount: int
-    tokens: int
-    cap: int
-    seconds: float | None
-    told: int | None
-    """The longest answer that the client wants, in tokens."""
-
-
 class Money:
     """The accounts of a gateway; `who` tells a key's scopes."""
 
@@ -78,44 +62,55 @@ class Money:
         self.who: Callable[[str], Scopes] = lambda key: {"key": key}
         kinds = frozenset[str]() if accounts is None else accounts.kinds
         self._by_user, self._by_expert = "user" in kinds, "expert" in kinds
-        self._versions: dict[int, str] = {}
-        self._scopes: dict[tuple[str, str, str], tuple[Scopes, Scopes]] = {}
-        """Of callers seen lately: their key's scopes, and with the expert and the user; the same each time."""
+        self._fares: dict[str, Fare] = {}
+        """By expert."""
+        self._payers: dict[tuple[str, str, str], tuple[Scopes, Payer]] = {}
+        """By key, user and expert, of callers seen lately: the key's scopes, and who pays."""
 
     def scopes(self, key: str, request: Request, expert: str = "") -> Scopes:
         """Who asks whom: the user of the key, or if it is nobody's, the one that the body names."""
-        mine, user = self.who(key), ""
-        if self._by_user and "user" not in mine:
-            told = request.options.get("safety_identifier") or request.options.get("user")
-            user = told if isinstance(told, str) else ""
-        caller = (key, user, expert)
-        known = self._scopes.get(caller)
-        if known is None or known[0] is not mine:
-            if len(self._scopes) >= KNOWN:
-                self._scopes.clear()
-            more = {kind: value for kind, value in (("expert", expert), ("user", user)) if value}
-            known = self._scopes[caller] = mine, {**more, **mine}
-        return known[1]
+        mine, user = self.who(key), self._user(self.who(key), request)
+        more = {kind: value for kind, value in (("expert", expert), ("user", user)) if value}
+        return {**more, **mine}
+
+    def _user(self, mine: Scopes, request: Request) -> str:
+        told = request.options.get("safety_identifier") or request.options.get("user") if "user" not in mine else ""
+        return told if isinstance(told, str) else ""
 
     def allowance(self, key: str, request: Request) -> int | None:
         """Nano-dollars that the hard budgets leave, as last seen; `None` is no limit. Reserving decides."""
-        return None if self.accounts is None else self.accounts.allowance(self.scopes(key, request))
+        return None if self.accounts is None else self.payer(self.accounts, key, request).left()
+
+    def payer(self, accounts: Accounts, key: str, request: Request, expert: str = "") -> Payer:
+        """Who pays for a call, found once for as long as the same periods last."""
+        mine = self.who(key)
+        caller = key, self._user(mine, request) if self._by_user else "", expert if self._by_expert else ""
+        known, now = self._payers.get(caller), accounts.now()
+        if known is not None:
+            scopes, payer = known
+            if scopes is mine and payer.since <= now < payer.until:
+                payer.looked = now
+                return payer
+        if len(self._payers) >= KNOWN:
+            self._payers.clear()
+        payer = accounts.payer(self.scopes(key, request, caller[2]))
+        self._payers[caller] = mine, payer
+        return payer
 
     def promise(
         self, key: str, expert: str, card: Card, request: Request, asked: Demand | None = None
     ) -> Promise | None:
         """What is to be reserved before an expert is asked; `None` if nothing limits the call."""
-        if self.accounts is None:
+        accounts = self.accounts
+        if accounts is None:
             return None
-        scopes = self.scopes(key, request, expert if self._by_expert else "")
-        if not self.accounts.limited(scopes):
+        payer = self.payer(accounts, key, request, expert)
+        if not payer.charges:
             return None
-        return Promise(self.accounts, scopes, bound(card, request, self.terms, asked), self.version(card.price))
-
-    def version(self, price: Price) -> str:
-        """A short name for a price: another price has another."""
-        known = self._versions.get(id(price))
-        return known or self._versions.setdefault(id(price), f"{zlib.crc32(repr(price).encode()):08x}")
+        fare = self._fares.get(expert)
+        if fare is None or fare.card is not card:
+            fare = self._fares[expert] = Fare.of(card, self.terms)
+        return Promise(accounts, payer, fare.bound(request, asked or Demand.of(request)), fare.version)
 
     async def start(self) -> None:
         """Raises StoreUnavailable if the accounts cannot be written."""
@@ -128,35 +123,38 @@ class Money:
             await self.accounts.close()
 
 
-class Promise:
+class Promise(Struct, eq=False):
     """One call's way through the accounts: capped, reserved, settled once."""
 
-    __slots__ = ("accounts", "booked", "bound", "hold", "known", "pending", "price", "scopes")
-
-    def __init__(self, accounts: Accounts, scopes: Scopes, bound: Bound, price: str) -> None:
-        self.accounts, self.scopes, self.bound, self.price = accounts, scopes, bound, price
-        self.booked, self.known = 0, True
-        self.hold: Hold | None = None
-        self.pending: Future[Hold | Refused] | None = None
+    accounts: Accounts
+    payer: Payer
+    bound: Bound
+    price: str
+    """The version of the expert's prices."""
+    booked: int = 0
+    known: bool = True
+    """Whether anybody knows what it cost."""
+    hold: Hold | None = None
+    pending: Future[Hold | Refused] | None = None
 
     def capped(self, request: Request, now: float) -> Request:
         """The request with the caps that the reservation relies on; what the client said stays. `now`: monotonic."""
-        changes: dict[str, Any] = {}
-        if self.bound.told is None and "passed" not in request.options:
-            changes["options"] = {**request.options, "max_tokens": self.bound.cap}
+        bound, options, native = self.bound, request.options, request.native
+        if bound.told is None and "passed" not in options:
+            request = replace(request, options={**options, "max_tokens": bound.cap})
             key = NATIVE.get(request.dialect)
-            if request.native is not None and key and request.native.get(key) is None:
-                changes["native"] = {**request.native, key: self.bound.cap}
-        if self.bound.seconds is not None:
-            until = now + self.bound.seconds
-            changes["deadline"] = until if request.deadline is None else min(until, request.deadline)
-        return replace(request, **changes) if changes else request
+            if native is not None and key and native.get(key) is None:
+                request = replace(request, native={**native, key: bound.cap})
+        if bound.seconds is not None:
+            until = now + bound.seconds
+            request = replace(request, deadline=until if request.deadline is None else min(until, request.deadline))
+        return request
 
     def reserve(self, name: str) -> Future[Hold | Refused] | None:
         """Asks the accounts for a hold; the future ends when they have answered, `None`: they have already."""
         bound = self.bound
-        granted = self.accounts.request(name, self.scopes, bound.amount, bound.tokens, price=self.price)
-        if not isinstance(granted, Future):
+        granted = self.accounts.grant(self.payer, name, bound.amount, bound.tokens, self.price)
+        if isinstance(granted, Hold):
             self.hold = granted
             return None
         self.pending = granted
@@ -174,76 +172,45 @@ class Promise:
             raise kind(message, cost=0, limit=answer.name, left=answer.left, retry_after=answer.retry_after)
         self.hold = answer
 
-    def row(self, decision: str, step: int, expert: str, time: float, future: Future[Any]) -> SettlementRow:
-        """What the ledger is told once the store has answered."""
-        state, moves = "settled" if self.known else "abandoned", Moves()
-        if future.cancelled() or future.exception() is not None:
-            state = "late"
-        else:
-            moves = future.result()[0] or ()
-        amounts = self.accounts.amounts
-        budgets = [
-            (each.bucket, each.start, amounts.get(each.bucket.partition(" ")[0]), each.before, each.after)
-            for each in moves
-        ]
-        return SettlementRow(decision, step, expert, time, state, self.bound.amount, self.booked, self.price, budgets)
+    def row(
+        self, decision: str, step: int, expert: str, time: float, moved: Moved | Future[Any] | None
+    ) -> SettlementRow:
+        """What the ledger is told once the accounts have answered."""
+        state = "settled" if self.known else "abandoned"
+        if not isinstance(moved, list):
+            moved = self.moved(moved) if moved is not None else None
+            state = state if moved is not None else "late"
+        return SettlementRow(
+            decision, step, expert, time, state, self.bound.amount, self.booked, self.price, moved or ()
+        )
 
-    def end(self, cost: int | None, tokens: int | None, plausible: bool = True) -> Future[Any] | None:
+    def moved(self, future: Future[Any]) -> Moved | None:
+        """How a reservation of its own has moved the accounts; `None` if the store could not be told yet."""
+        if future.cancelled() or future.exception() is not None:
+            return None
+        moves: Moves = future.result()[0] or ()
+        limits = {account.bucket: account.limit for account in self.payer.accounts}
+        return [(each.bucket, each.start, limits.get(each.bucket), each.before, each.after) for each in moves]
+
+    def end(self, cost: int | None, tokens: int | None, plausible: bool = True) -> Moved | Future[Any] | None:
         """Settles, once. What costs more than was reserved is believed only if it is `plausible`."""
-        pending, self.pending = self.pending, None
-        if pending is not None and not pending.cancel() and pending.exception() is None:
-            answer = pending.result()
-            self.hold, cost, tokens = (answer if isinstance(answer, Hold) else None), 0, 0  # nobody was asked
-        hold, self.hold = self.hold, None
+        if self.pending is not None:
+            pending, self.pending = self.pending, None
+            if not pending.cancel() and pending.exception() is None:
+                answer = pending.result()
+                self.hold, cost, tokens = (answer if isinstance(answer, Hold) else None), 0, 0  # nobody was asked
+        hold = self.hold
         if hold is None:
             return None
-        if cost is not None and cost > hold.amount:
-            logger.warning("a call cost %d nano-dollars, more than the %d that were reserved", cost, hold.amount)
-            cost = cost if plausible else hold.amount
-        self.booked, self.known = hold.amount if cost is None else cost, cost is not None
+        self.hold = None
+        if cost is None:
+            self.booked, self.known = hold.amount, False
+        else:
+            if cost > hold.amount:
+                logger.warning("a call cost %d nano-dollars, more than the %d that were reserved", cost, hold.amount)
+                cost = cost if plausible else hold.amount
+            self.booked = cost
         return self.accounts.end(hold, cost, tokens)
-
-
-def bound(card: Card, request: Request, terms: Terms, asked: Demand | None = None) -> Bound:
-    """The most that a call can cost: its bytes are at least as many as its tokens."""
-    asked, told = asked or Demand.of(request), given(request)
-    price, context = card.price, max(card.context, 1)
-    size = sent(request) + TEMPLATE_TOKENS
-    prompt = size if asked.modalities == TEXT and request.native is None else context
-    cap = min(told or card.max_output or terms.answer_tokens, terms.answer_tokens if told is None else told, context)
-    choices = max(int(request.options.get("n") or 1), 1)
-    amount = price.most(min(prompt, context), cap * choices)
-    if not price.cpu_hour:
-        return Bound(amount, asked.tokens + (told or 0) * choices, cap, None, told)
-    cpu = price.cpu(terms.call_seconds * (os.cpu_count() or 1))
-    return Bound(amount + cpu, asked.tokens + (told or 0) * choices, cap, terms.call_seconds, told)
-
-
-def sent(request: Request) -> int:
-    """The bytes of what a model is to read; of a long body all, rather than to write it again for its length."""
-    body, tools = request.body, request.options.get("tools")
-    same = body is not None and body.messages is request.messages and body.options.get("tools") is tools
-    if body is not None and same and body.size > LONG:
-        return body.size
-    return len(orjson.dumps((request.messages, tools), default=str))
-
-
-def given(request: Request) -> int | None:
-    """The longest answer that the client wants, in tokens."""
-    least = None
-    for key in GIVEN:
-        value = request.options.get(key)
-        if value is not None:
-            least = _less(least, value)
-    if request.native is not None and request.dialect in NATIVE:
-        least = _less(least, request.native.get(NATIVE[request.dialect]))
-    return least
-
-
-def _less(least: int | None, value: Any) -> int | None:
-    if not isinstance(value, int) or value <= 0:
-        return least
-    return value if least is None else min(least, value)
 
 
 def unavailable() -> APIError:
@@ -256,7 +223,7 @@ def alarmed(alarm: Alarm) -> None:
     logger.warning("budget %s (%s) has reached %g %%", alarm.name, alarm.bucket, alarm.share * 100)
 
 
-def settle(tally: Tally, promise: Promise, outcome: Outcome) -> Future[Any] | None:
+def settle(tally: Tally, promise: Promise, outcome: Outcome) -> Moved | Future[Any] | None:
     """Settles a call's reservation at what the call cost. Who refused a request has not billed it; else a cost that
     nobody knows is all that was reserved."""
     cost, usage = outcome.cost, outcome.usage

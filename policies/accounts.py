@@ -17,14 +17,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from policies.batches import StoreUnavailable
-from policies.book import Book, Hold, Key, Moves, Operation, Order, Refused
+from policies.book import Book, Hold, Moves, Operation, Order, Refused
 from policies.clock import SteadyClock
-from policies.draws import Draws
+from policies.draws import Again, Draws
+from policies.lease import Moved, Part
 from policies.leases import Leases
-from policies.limits import Applied, Booked, Charge, Limit, Rate, Scopes
+from policies.limits import Limit, Rate, Scopes
 from policies.patience import Patience, Store
+from policies.payers import Payer, Payers
 from policies.pressure import Standing
-from policies.slices import Call
 from policies.store_sqlite import SQLiteStore
 
 GRACE = 30.0
@@ -32,7 +33,8 @@ GRACE = 30.0
 SWEEP_SECONDS = 5.0
 TEND_SECONDS = 0.5
 LONGEST_PERIOD = 32 * 24 * 3600
-NONE = (0, 0)
+CALL_SECONDS = 600.0
+"""How long a call may take whose caller does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +63,19 @@ class Accounts:
         scopes = [*(limit.scope for limit in self.limits), *(rate.scope for rate in self.rates)]
         self.kinds = frozenset(pattern.partition(":")[0] for scope in scopes for pattern in scope)
         """What of a call's scopes any budget or rate looks at."""
-        self.amounts = {limit.name: limit.amount for limit in self.limits}
-        """Nano-dollars of each budget."""
         self._steps = {limit.name: [(each, each * limit.amount) for each in limit.alarms] for limit in self.limits}
         """The shares of each budget that raise an alarm, and what spend reaches them."""
         self._clock, self._alarm = clock or SteadyClock(), alarm
-        self._applied = Applied(self.limits, self.rates)
-        self._seen: dict[Key, tuple[int, int]] = {}
-        self._late: dict[str, Operation] = {}
+        self._payers = Payers(self.limits, self.rates)
+        self._seen: Book | None = None
+        """The rows that were looked at last."""
+        self._late: dict[str, Again] = {}
         self._pending: set[asyncio.Future[Any]] = set()
         self._keeping: asyncio.Task[None] | None = None
         self._patience = Patience(store, longest_wait)
-        self._draws = Draws(self._submit, self._booked, self._missed)
-        self._leases = Leases(f"slice-{secrets.token_hex(6)}", self._submit, self._finish, self._clock)
+        self._draws = Draws(self._submit, self._watch, self._missed)
+        name = f"slice-{secrets.token_hex(6)}"
+        self._leases = Leases(name, self._submit, self._finish, self._draws.gather, self._clock)
 
     @classmethod
     def open(
@@ -99,60 +101,58 @@ class Accounts:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
-        before = set(self._pending)
-        self._draws.flush()
-        if drawn := self._pending - before:
-            await asyncio.wait(drawn)
+        await self._draws.close()
         self._leases.close()
         while self._pending:  # what is granted too late is given back meanwhile
             await asyncio.wait(self._pending)
         await self._patience.close()
         await self.store.close()
 
-    def limited(self, scopes: Scopes) -> bool:
-        """Whether any budget or rate applies to a call."""
-        return bool(self._booked_on(scopes).charges)
+    def payer(self, scopes: Scopes) -> Payer:
+        """Who pays for a call now, for as long as `payer.since <= now < payer.until`."""
+        return self._payers.of(scopes, self._clock())
+
+    def now(self) -> float:
+        """Unix seconds, as budgets see them."""
+        return self._clock()
 
     def allowance(self, scopes: Scopes) -> int | None:
         """Nano-dollars that hard budgets leave, as last seen; `None` if none applies. Reserving decides."""
-        least = None
-        for charge in self._booked_on(scopes).hard:
-            left = charge.amount - self._taken(charge)
-            if least is None or left < least:
-                least = left
-        return least if least is None or least > 0 else 0
+        return self.payer(scopes).left()
 
     def balances(self, scopes: Scopes) -> Mapping[str, tuple[int, int]]:
         """For each budget of a call, its amount and what of it is spent or held, as last seen."""
-        charges = self._booked_on(scopes).charges
-        return {
-            charge.limit.name: (charge.amount, self._taken(charge)) for charge in charges if charge.limit is not None
-        }
+        payer = self.payer(scopes)
+        both = zip(payer.charges, payer.accounts, strict=True)
+        return {charge.limit.name: (charge.amount, -seen.room) for charge, seen in both if charge.limit is not None}
 
     def standings(self, scopes: Scopes) -> Mapping[str, Standing]:
         """By account, how the budgets of a call that steer stand, as last seen."""
+        payer = self.payer(scopes)
         return {
-            charge.bucket: Standing(
-                charge.limit.amount, self._seen.get(charge.account, (0, 0))[0], charge.start, charge.end
-            )
-            for charge in self._booked_on(scopes).charges
+            charge.bucket: Standing(charge.limit.amount, seen.spent + seen.own, charge.start, charge.end)
+            for charge, seen in zip(payer.charges, payer.accounts, strict=True)
             if charge.limit is not None and charge.limit.steer and charge.end is not None
         }
 
     def request(
-        self, name: str, scopes: Scopes, amount: int, tokens: int = 0, seconds: float = 600.0, *, price: str = ""
+        self, name: str, scopes: Scopes, amount: int, tokens: int = 0, seconds: float = CALL_SECONDS, *, price: str = ""
     ) -> Hold | asyncio.Future[Hold | Refused] | None:
         """Reserves the most that the call `name` can cost on all its accounts, or on none: at once if it can, else the
         future of a hold or a refusal; `None` if nothing limits it. `seconds` is how long the call may take; `price` the
         version of the prices. The future may have StoreUnavailable; then, and if it is cancelled, nothing is held."""
-        now = self._clock()
-        booked = self._applied.of(scopes, now)
-        if not booked.charges:
-            return None
-        if self._late or booked.rated:  # a store that fails is asked itself
-            return self._alone(Order(name, amount, booked.charges, now, now + seconds + GRACE, tokens, price))
-        granted = self._leases.grant(Call(name, amount, now, price), booked)
-        if isinstance(granted, asyncio.Future):
+        payer = self.payer(scopes)
+        return self.grant(payer, name, amount, tokens, price, seconds) if payer.charges else None
+
+    def grant(
+        self, payer: Payer, name: str, amount: int, tokens: int, price: str, seconds: float = CALL_SECONDS
+    ) -> Hold | asyncio.Future[Hold | Refused]:
+        """The same for who has been found to pay."""
+        if self._late or payer.rated:  # a store that fails is asked itself
+            now = self._clock()
+            return self._alone(Order(name, amount, payer.charges, now, now + seconds + GRACE, tokens, price), payer)
+        granted = self._leases.grant(payer, name, amount)
+        if not isinstance(granted, Part):
             self._patience.watch(granted)
         return granted
 
@@ -165,24 +165,27 @@ class Accounts:
             return Hold(name, amount)
         return await granted if isinstance(granted, asyncio.Future) else granted
 
-    def end(self, hold: Hold, cost: int | None, tokens: int | None = None) -> asyncio.Future[Any] | None:
-        """Queues the true cost of a call, once; an unknown cost (`None`) keeps the debit. The future has first how the
-        accounts moved (`None`: it was booked before); if the store fails, it is tried again later. `None`: the call
-        had ended before. Bookings gather for a moment."""
+    def end(self, hold: Hold, cost: int | None, tokens: int | None = None) -> Moved | asyncio.Future[Any] | None:
+        """Books the true cost of a call, once; an unknown cost (`None`) keeps the debit. `None`: it had ended before.
+        A part of a slice is booked in a moment, and what comes back is how the accounts move as this process sees them.
+        Else it is a future that has first how they moved (`None`: it was booked before). If the store fails, both are
+        tried again later."""
         if cost is not None and cost < 0:
             raise ValueError("a cost is at least 0")
-        if hold.slice:
-            operation = self._leases.settled(hold, cost)
-            return None if operation is None else self._draws.add(operation)
+        if type(hold) is Part:
+            return self._leases.end(hold, cost)
         if cost is None:
             return self._finish(Operation(hold.id, partial(Book.abandon, name=hold.id)))
         return self._finish(Operation(hold.id, partial(Book.settle, name=hold.id, cost=cost, tokens=tokens)))
 
     async def settle(self, hold: Hold, cost: int | None, tokens: int | None = None) -> bool:
         """As `end`, and waits; whether this was the first time. Raises StoreUnavailable."""
-        future = self.end(hold, cost, tokens)
-        self._draws.soon()
-        return await _first_time(future)
+        lease = hold.lease if isinstance(hold, Part) else None
+        moved = self.end(hold, cost, tokens)
+        if lease is not None:
+            await self._draws.durable(lease)
+            return True
+        return isinstance(moved, asyncio.Future) and await _first_time(moved)
 
     async def abandon(self, hold: Hold) -> bool:
         """Keeps the whole debit of a call whose cost nobody will know."""
@@ -192,32 +195,20 @@ class Accounts:
         """Ends the reservations whose holders died, at the whole amount; settles what the store had missed.
         How many were swept."""
         late, self._late = list(self._late.values()), {}
-        await asyncio.gather(*(_first_time(self._finish(operation)) for operation in late))
+        await asyncio.gather(*(asyncio.shield(again()) for again in late))
         names = await self.store.expired(self._clock())
         sweeps = [self._finish(Operation(name, partial(Book.sweep, name=name))) for name in names]
         return sum(await asyncio.gather(*map(_first_time, sweeps)))
 
     async def refresh(self) -> None:
         """Looks again at what all have spent."""
-        for account in await self.store.balances(int(self._clock()) - LONGEST_PERIOD):
-            self._seen[account.bucket, account.start] = account.spent, account.held
-
-    def _booked_on(self, scopes: Scopes) -> Booked:
-        return self._applied.of(scopes, self._clock())
-
-    def _taken(self, charge: Charge) -> int:
-        """Nano-dollars of an account that are spent or held, as last seen."""
-        spent, held = self._seen.get(charge.account, NONE)
-        return spent + held - self._leases.free(charge.account)
+        self._payers.saw(await self.store.balances(int(self._clock()) - LONGEST_PERIOD))
 
     def _submit(self, operation: Operation) -> asyncio.Future[Any]:
         """Queues it; the future has what it returned, and this process remembers what it saw on the way."""
 
-        def run(book: Book) -> Any:
-            result = operation.run(book)
-            return result, {key: (account.spent, account.held) for key, account in book.seen.items()}
-
-        future = self.store.submit(replace(operation, run=run))
+        run = operation.run
+        future = self.store.submit(replace(operation, run=lambda book: (run(book), book)))
         self._pending.add(future)
         future.add_done_callback(self._saw)
         return future
@@ -225,14 +216,16 @@ class Accounts:
     def _saw(self, future: asyncio.Future[Any]) -> None:
         self._pending.discard(future)
         if not future.cancelled() and future.exception() is None:
-            self._seen.update(future.result()[1])
+            book = future.result()[1]
+            if book is not self._seen:  # operations share a transaction: its rows are looked at once
+                self._seen = book
+                self._payers.saw(book.seen.values())
 
-    def _alone(self, order: Order) -> asyncio.Future[Any]:
+    def _alone(self, order: Order, payer: Payer) -> asyncio.Future[Any]:
         """A reservation of its own: rates count calls, and a slice is none."""
-        keys = tuple(charge.account for charge in order.charges)
         granted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._patience.watch(granted)
-        operation = Operation(order.id, lambda book: book.reserve(order), keys)
+        operation = Operation(order.id, lambda book: book.reserve(order), payer.keys)
         self._submit(operation).add_done_callback(partial(self._granted, order.id, granted))
         return granted
 
@@ -255,18 +248,13 @@ class Accounts:
 
     def _ended(self, operation: Operation, future: asyncio.Future[Any]) -> None:
         if future.cancelled() or isinstance(future.exception(), StoreUnavailable):
-            self._missed(operation)
+            self._missed(operation.id, partial(self._finish, operation))
         else:
-            self._booked(operation, future.result()[0])
+            self._watch(future.result()[0] or ())
 
-    def _missed(self, operation: Operation) -> None:
+    def _missed(self, name: str, again: Again) -> None:
         """The store could not take it: it is tried again with the next sweep."""
-        self._late[operation.id] = operation
-
-    def _booked(self, operation: Operation, moves: Moves | None) -> None:
-        self._leases.booked(operation)
-        if moves:
-            self._watch(moves)
+        self._late[name] = again
 
     def _watch(self, moves: Moves) -> None:
         """Raises the alarms of the shares that were crossed."""
@@ -289,9 +277,7 @@ class Accounts:
                 sweeping = asyncio.get_running_loop().time()
 
 
-async def _first_time(future: asyncio.Future[Any] | None) -> bool:
+async def _first_time(future: asyncio.Future[Any]) -> bool:
     """Whether an operation that ends a call was the first to do so."""
-    if future is None:
-        return False
     moves, _ = await asyncio.shield(future)
     return moves is not None

@@ -7,7 +7,7 @@ A swept one may still be settled when its true cost arrives late; the other two 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -40,7 +40,9 @@ class Reservation(Struct):
     state: State
     amount: int
     tokens: int
+    """Reserved of a rate; of a slice, how often it was booked from."""
     cost: int | None
+    """What was spent by it."""
     time: float
     until: float
     """Unix second after which it may be swept: the caller's own deadline has long passed."""
@@ -66,13 +68,12 @@ class Order:
             raise ValueError("an order needs an amount and tokens of at least 0")
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct):
     """A reservation that was granted: one of its own, or a part of the slice that is named."""
 
     id: str
     amount: int
-    slice: str = field(default="", compare=False)
+    slice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,8 @@ class Book:
             account.tokens_at -= unused * interval
             self.changed[bucket, start] = account
             moves.append(Move(bucket, start, before, account.spent))
-        known.state, known.cost = state, cost
+        spent = cost if known.state == "open" else cost - known.amount
+        known.state, known.cost = state, (known.cost or 0) + spent  # of a slice, beside what was booked from it
         self.reservations[known.id] = known
         return tuple(moves)
 

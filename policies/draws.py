@@ -1,79 +1,131 @@
-"""Books the calls of slices: those that end within a moment are one operation of the store.
+"""Books the calls of slices: those that end within a moment are one sum for each slice, and one operation together.
 
-Each alone would cost more than all else that is done for its call.
+Each alone would cost more than all else that is done for its call. Of a slice the store is told one sum after another:
+one that it may or may not have taken is told again, under the same number, before any other.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from policies.batches import StoreUnavailable
-from policies.book import Moves, Operation
+from policies.book import Book, Moves, Operation
+from policies.lease import Slice
+from policies.slices import Draw, draw
 
 DRAW_SECONDS = 0.1
 """How long bookings gather before they go to the store together: nobody waits for them."""
 SOON_SECONDS = 0.01
 """How long they gather for whoever waits."""
 
-Drawn = list[tuple[Operation, "asyncio.Future[Any]"]]
-"""Bookings, each with the future of its moves."""
+Waiting = Sequence["asyncio.Future[None]"]
+"""Those who are told once calls are durable."""
+
+Again = Callable[[], "asyncio.Future[Any]"]
+"""Tells the store once more; the future has what it returned first."""
 
 
 class Draws:
-    """`submit` queues an operation whose result comes first in its future's; `booked` is told of each that is durable,
-    `late` of each that the store could not take."""
+    """`submit` queues an operation whose result comes first in its future's; `watch` is told how accounts moved, `late`
+    the name of what the store could not take, and how to try again."""
 
     def __init__(
         self,
         submit: Callable[[Operation], asyncio.Future[Any]],
-        booked: Callable[[Operation, Moves | None], None],
-        late: Callable[[Operation], None],
+        watch: Callable[[Moves], None],
+        late: Callable[[str, Again], None],
     ) -> None:
-        self._submit, self._booked, self._late = submit, booked, late
-        self._drawn: Drawn = []
+        self._submit, self._watch, self._late = submit, watch, late
+        self._gathered: list[Slice] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._telling: set[asyncio.Future[Any]] = set()
 
-    def add(self, operation: Operation) -> asyncio.Future[Any]:
-        """Queues a booking; the future has its moves first, or StoreUnavailable."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        if not self._drawn:
-            loop.call_later(DRAW_SECONDS, self.flush)
-        self._drawn.append((operation, future))
+    def gather(self, one: Slice) -> None:
+        """The first call of a slice has ended since the store was told."""
+        if not self._gathered:
+            self._flush_after(DRAW_SECONDS)
+        self._gathered.append(one)
+
+    def durable(self, one: Slice) -> asyncio.Future[None]:
+        """Ends when all calls of a slice that have ended are durable, or with StoreUnavailable."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if one.stuck:
+            _answer(future, StoreUnavailable("the store of budgets has not taken what was booked before"))
+        else:
+            one.told.append(future)
+            self._flush_after(SOON_SECONDS)
         return future
 
-    def soon(self) -> None:
-        """Somebody waits for what has gathered."""
-        asyncio.get_running_loop().call_later(SOON_SECONDS, self.flush)
-
     def flush(self) -> None:
-        """Hands over what has gathered."""
-        drawn, self._drawn = self._drawn, []
-        if not drawn:
-            return
-        names = tuple({name for operation, _ in drawn for name in (operation.id, *operation.also)})
-        keys = tuple({key for operation, _ in drawn for key in operation.accounts})
-        runs = [operation.run for operation, _ in drawn]
-        together = Operation(names[0], lambda book: [run(book) for run in runs], keys, names)
-        self._submit(together).add_done_callback(partial(self._ended, drawn))
+        """Tells the store what has gathered, but of slices of which it has not yet said that it took the last sum."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        ready = [one for one in self._gathered if one.booking is None]
+        if ready:
+            self._gathered = [one for one in self._gathered if one.booking is not None]
+            self._tell(ready, _waiting(ready), [one.drawn() for one in ready])
 
-    def _ended(self, drawn: Drawn, done: asyncio.Future[Any]) -> None:
-        error = done.exception()
-        results = [None] * len(drawn) if error else done.result()[0]
-        for (operation, future), moves in zip(drawn, results, strict=True):
-            if error is None:
-                self._booked(operation, moves)
-            elif isinstance(error, StoreUnavailable):
-                self._late(operation)
-            if not future.done():
-                _tell(future, moves, error)
+    async def close(self) -> None:
+        """Ends after the store was told all that it would take."""
+        self.flush()
+        while self._telling:
+            await asyncio.wait(self._telling)
+            self.flush()
+
+    def _flush_after(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(seconds, self.flush)
+
+    def _tell(self, slices: Sequence[Slice], told: Waiting, draws: Sequence[Draw]) -> asyncio.Future[Any]:
+        operation = Operation(slices[0].id, partial(_all, draws), also=tuple(one.id for one in slices))
+        future = self._submit(operation)
+        self._telling.add(future)
+        future.add_done_callback(partial(self._told, slices, told, draws))
+        return future
+
+    def _told(self, slices: Sequence[Slice], told: Waiting, draws: Sequence[Draw], future: asyncio.Future[Any]) -> None:
+        self._telling.discard(future)
+        error = StoreUnavailable("nobody waits for the store") if future.cancelled() else future.exception()
+        stuck = isinstance(error, StoreUnavailable)
+        for one in slices:
+            one.booked(stuck)
+        if stuck:
+            self._late(f"{slices[0].id} {draws[0].number}", partial(self._tell, slices, [], draws))
+            told = [*told, *_waiting(slices)]
+        elif error is None:
+            for moves in future.result()[0]:
+                self._watch(moves or ())
+        for each in told:
+            _answer(each, error)
+        if self._gathered:  # perhaps what could not be told before
+            self._flush_after(SOON_SECONDS)
 
 
-def _tell(future: asyncio.Future[Any], moves: Moves | None, error: BaseException | None) -> None:
+def _all(draws: Sequence[Draw], book: Book) -> list[Moves | None]:
+    return [draw(book, each) for each in draws]
+
+
+def _waiting(slices: Sequence[Slice]) -> Waiting:
+    """Who waits for what has gathered; from now on it is the caller who tells them."""
+    told = [future for one in slices for future in one.told]
+    for one in slices:
+        one.told = []
+    return told
+
+
+def _answer(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if future.done():
+        return  # the one who waited has gone
     if error is None:
-        future.set_result((moves, {}))
+        future.set_result(None)
     else:
         future.set_exception(error)
         future.exception()  # counts as seen: whoever awaits still gets it

@@ -15,8 +15,6 @@ Scopes = Mapping[str, str]
 
 KINDS = ("org", "team", "key", "user", "expert")
 PLAIN = re.compile(r"[\w.@-]{1,64}", re.ASCII)
-KNOWN = 1024
-"""How many different callers are remembered."""
 MINUTE = 60_000_000
 """Microseconds."""
 
@@ -107,70 +105,6 @@ def charges(limits: Sequence[Limit], rates: Sequence[Rate], scopes: Scopes, now:
         if bucket is not None:
             found.append(Charge(f"~{bucket}", 0, rate=rate))
     return tuple(sorted(found, key=lambda charge: charge.account))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Booked:
-    """The accounts of a caller's calls, found once for as long as the same periods last."""
-
-    charges: Charges
-    since: float
-    until: float
-    keys: tuple[tuple[str, int], ...]
-    hard: Charges
-    """The budgets that are never exceeded."""
-    rated: bool
-    """Whether there are rates among them."""
-
-    @classmethod
-    def of(cls, charges: Charges) -> Booked:
-        """What is to be known of them."""
-        ends = [charge.end for charge in charges if charge.end is not None]
-        return cls(
-            charges,
-            max((charge.start for charge in charges), default=0),
-            min(ends, default=float("inf")),
-            tuple(charge.account for charge in charges),
-            tuple(charge for charge in charges if charge.limit is not None and charge.limit.hard),
-            any(charge.rate is not None for charge in charges),
-        )
-
-
-class Applied:
-    """The accounts of calls, remembered for as long as the same periods last."""
-
-    def __init__(self, limits: Sequence[Limit], rates: Sequence[Rate]) -> None:
-        self._limits, self._rates = limits, rates
-        self._known: dict[tuple[tuple[str, str], ...], Booked] = {}
-        self._same: dict[int, tuple[Scopes, Booked]] = {}
-        """By the scopes themselves: whoever asks again with the same ones has not changed them."""
-        self._none = not (limits or rates)
-
-    def of(self, scopes: Scopes, now: float) -> Booked:
-        """All accounts of a call at a moment."""
-        if self._none:
-            return NOTHING
-        same = self._same.get(id(scopes))
-        if same is not None and same[1].since <= now < same[1].until:
-            return same[1]
-        found = self._found(scopes, now)
-        if len(self._same) >= KNOWN:
-            self._same.clear()
-        self._same[id(scopes)] = scopes, found  # kept, so no others can take their place in memory
-        return found
-
-    def _found(self, scopes: Scopes, now: float) -> Booked:
-        who = tuple(scopes.items())
-        found = self._known.get(who)
-        if found is not None and found.since <= now < found.until:
-            return found
-        if len(self._known) >= KNOWN:
-            self._known.clear()
-        found = self._known[who] = Booked.of(charges(self._limits, self._rates, scopes, now))
-        return found
-
-
-NOTHING = Booked.of(())
 
 
 def bucket_of(name: str, patterns: Sequence[str], scopes: Scopes) -> str | None:

@@ -1,7 +1,8 @@
 """The arithmetic of slices: one reservation out of which a process grants many calls. Pure, as the book is.
 
-A slice is an open reservation that grows when it is topped up and shrinks with each call that is booked. What is left
-of it belongs to nobody else, so whoever holds it may grant calls from memory; if it dies, the sweep books the rest.
+A slice is an open reservation that grows when it is topped up and shrinks when calls that have ended are booked. What
+is left of it belongs to nobody else, so whoever holds it may grant calls from memory, and no call needs a row of its
+own; if it dies, the sweep books the rest.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from msgspec import Struct
 
-from policies.book import Book, Move, Moves, Order, Refused, Reservation, State, refusal, take
+from policies.book import Book, Move, Moves, Order, Refused, Reservation, refusal, take
 from policies.limits import Charge
 
 SHARE = 16
@@ -25,13 +26,14 @@ class Topped:
     verdicts: tuple[Refused | None, ...]
 
 
-class Call(Struct, frozen=True):
-    """A call that was granted from a slice: the most it could cost, when it was granted, at which prices."""
+class Draw(Struct, frozen=True):
+    """What calls of a slice that have ended cost, and what of the slice they need no longer."""
 
-    id: str
+    slice: str
+    number: int
+    """Counts from 1 in each slice: one that is booked already, or was, is not booked again."""
+    spent: int
     amount: int
-    time: float
-    price: str = ""
 
 
 def top_up(book: Book, order: Order, needs: tuple[int, ...], spare: int) -> Topped:
@@ -54,19 +56,13 @@ def top_up(book: Book, order: Order, needs: tuple[int, ...], spare: int) -> Topp
     return Topped(total + max(spare, 0), tuple(verdicts))
 
 
-def draw(book: Book, slice_id: str, call: Call, cost: int | None, rest: int = 0) -> Moves | None:
-    """Books a call of a slice, once, and returns `rest` of the slice; an unknown cost is all that it could cost."""
-    known = book.known(slice_id)
-    if known is None or book.known(call.id) is not None:
+def draw(book: Book, drawn: Draw) -> Moves | None:
+    """Books calls of a slice, once; what a slice that has ended held for them it has given back already."""
+    known = book.known(drawn.slice)
+    if known is None or known.tokens >= drawn.number:
         return None
-    spent = call.amount if cost is None else cost
-    covered = min(spent, call.amount) + rest if known.state in ("open", "swept") else 0
-    moves = _shrink(book, known, covered, spent)
-    state: State = "abandoned" if cost is None else "settled"
-    book.reservations[call.id] = Reservation(
-        call.id, state, call.amount, 0, spent, call.time, call.time, call.price, known.booked
-    )
-    return moves
+    known.tokens = drawn.number
+    return _shrink(book, known, drawn.amount if known.state in ("open", "swept") else 0, drawn.spent)
 
 
 def give_back(book: Book, slice_id: str, amount: int, until: float) -> Moves | None:
@@ -80,19 +76,17 @@ def give_back(book: Book, slice_id: str, amount: int, until: float) -> Moves | N
 
 def _shrink(book: Book, known: Reservation, amount: int, spent: int) -> Moves:
     """Takes `amount` out of a slice, of which `spent` is spent; of a slice that was swept it had been spent before."""
-    moves = []
+    moves, new = [], spent if known.state == "open" else spent - amount
     for bucket, start, _ in known.booked:
         account = book.account((bucket, start))
         before = account.spent
+        account.spent += new
         if known.state == "open":
             account.held -= amount
-            account.spent += spent
-        else:
-            account.spent += spent - amount
         book.changed[bucket, start] = account
         moves.append(Move(bucket, start, before, account.spent))
     known.amount -= amount
-    known.cost = None if known.cost is None else known.cost - amount
+    known.cost = (known.cost or 0) + new
     book.reservations[known.id] = known
     return tuple(moves)
 

@@ -1,13 +1,16 @@
-"""Bookings that end within a moment go to the store together."""
+"""Calls of slices that end within a moment go to the store together, one sum after the other."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from policies.batches import StoreUnavailable
-from policies.book import Book, Operation
+from policies.book import Book, Moves, Operation
 from policies.draws import Draws
+from policies.lease import Slice
+from policies.payers import Payer, Seen
+from policies.slices import Draw
 
 
 class Store:
@@ -15,54 +18,135 @@ class Store:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Operation, asyncio.Future[Any]]] = []
-        self.booked: list[str] = []
-        self.late: list[str] = []
-        self.draws = Draws(self.submit, lambda operation, _: self.booked.append(operation.id), self.missed)
-
-    def missed(self, operation: Operation) -> None:
-        self.late.append(operation.id)
+        self.watched: list[Moves] = []
+        self.late: list[Any] = []
+        self.draws = Draws(self.submit, self.watched.append, lambda name, again: self.late.append(again))
+        self.book = Book(lambda key: None, lambda name: None)
 
     def submit(self, operation: Operation) -> asyncio.Future[Any]:
         self.asked.append((operation, asyncio.get_running_loop().create_future()))
         return self.asked[-1][1]
 
-    def add(self, name: str) -> asyncio.Future[Any]:
-        return self.draws.add(Operation(name, lambda book: name, also=("slice",)))
+    async def answer(self, error: Exception | None = None) -> Operation:
+        """The next answer, and what is done about it."""
+        operation, future = self.asked.pop(0)
+        if error is None:
+            future.set_result((operation.run(self.book), self.book))
+        else:
+            future.set_exception(error)
+        await asyncio.sleep(0)
+        return operation
 
 
-async def test_what_gathers_is_one_operation_and_each_is_told_its_own_result():
-    store = Store()
-    one, two = store.add("one"), store.add("two")
-    store.draws.soon()
+@pytest.fixture
+async def store():
+    return Store()
+
+
+def held(name: str) -> Slice:
+    return Slice(name, Payer((), ()), (), (Seen("day", 0),))
+
+
+def ended(store: Store, one: Slice, cost: int) -> None:
+    """A call of a slice has ended."""
+    if not one.ended:
+        store.draws.gather(one)
+    one.ended, one.spent, one.covered = one.ended + 1, one.spent + cost, one.covered + 10
+    one.accounts[0].own += cost
+
+
+async def test_what_gathers_is_one_operation_and_one_sum_for_each_slice(store):
+    one, two = held("one"), held("two")
+    for cost in (3, 4):
+        ended(store, one, cost)
+    ended(store, two, 5)
+    waiting = [store.draws.durable(each) for each in (one, one, two)]
     await asyncio.sleep(0.05)
-    ((operation, future),) = store.asked
-    assert set(operation.also) == {"one", "two", "slice"}
-    future.set_result((operation.run(cast(Book, None)), {}))
-    assert [(await one)[0], (await two)[0]] == ["one", "two"]
-    assert store.booked == ["one", "two"]
+    [(operation, _)] = store.asked
+    assert set(operation.also) == {"one", "two"}
+    assert [one.booking, two.booking] == [Draw("one", 1, 7, 20), Draw("two", 1, 5, 10)]
+    waiting[0].cancel()
+    await store.answer()
+    assert await asyncio.gather(*waiting[1:]) == [None, None]
+    assert (one.booking, one.accounts[0].own) == (None, 0)
+    assert store.watched == [(), ()]
 
 
-@pytest.mark.parametrize(("error", "late"), [(StoreUnavailable("full"), ["one"]), (ValueError("odd"), [])])
-async def test_a_store_that_fails_is_told_to_who_waits(error, late):
-    store = Store()
-    one = store.add("one")
+async def test_a_slice_is_told_of_one_sum_after_the_other(store):
+    one, two = held("one"), held("two")
+    ended(store, one, 1)
     store.draws.flush()
-    store.asked[0][1].set_exception(error)
-    with pytest.raises(type(error)):
-        await one
-    assert (store.late, store.booked) == (late, [])
-
-
-async def test_who_has_left_is_booked_all_the_same():
-    store = Store()
-    store.add("one").cancel()
+    ended(store, one, 2)
+    ended(store, two, 4)
     store.draws.flush()
-    store.asked[0][1].set_result(([None], {}))
+    assert [operation.also for operation, _ in store.asked] == [("one",), ("two",)]
+    await store.answer()
+    await asyncio.sleep(0.05)
+    await store.answer()
+    assert (await store.answer()).also == ("one",)
+    assert one.draws == 2
+    store.draws.flush()
+    assert store.asked == []
+
+
+async def test_what_the_store_may_have_taken_is_told_again_under_the_same_number(store):
+    one = held("one")
+    ended(store, one, 1)
+    waiting = store.draws.durable(one)
+    store.draws.flush()
+    ended(store, one, 2)
+    later = store.draws.durable(one)
+    await store.answer(StoreUnavailable("full"))
+    for each in (waiting, later, store.draws.durable(one)):
+        with pytest.raises(StoreUnavailable):
+            await each
+    assert (one.stuck, one.booking, one.accounts[0].own) == (True, Draw("one", 1, 1, 10), 3)
+    store.draws.flush()
+    assert store.asked == []
+    [again] = store.late
+    again()
+    await store.answer()
+    assert (one.stuck, one.booking, one.accounts[0].own) == (False, None, 2)
+    await asyncio.sleep(0.05)
+    await store.answer()
+    assert (one.draws, one.accounts[0].own) == (2, 0)
+
+
+async def test_an_error_that_is_not_the_store_s_is_told_to_who_waits(store):
+    one = held("one")
+    ended(store, one, 1)
+    waiting = store.draws.durable(one)
+    store.draws.flush()
+    await store.answer(ValueError("odd"))
+    with pytest.raises(ValueError, match="odd"):
+        await waiting
+    assert (store.late, one.booking) == ([], None)
+
+
+async def test_a_store_that_is_cancelled_has_taken_nothing(store):
+    one = held("one")
+    ended(store, one, 1)
+    store.draws.flush()
+    store.asked[0][1].cancel()
     await asyncio.sleep(0)
-    assert store.booked == ["one"]
+    assert len(store.late) == 1
 
 
-async def test_nothing_is_asked_where_nothing_has_gathered():
-    store = Store()
+async def test_closing_tells_all_that_has_gathered(store):
+    one = held("one")
+    ended(store, one, 1)
     store.draws.flush()
+    ended(store, one, 2)
+    closing = asyncio.create_task(store.draws.close())
+    for _ in range(2):
+        while not store.asked:
+            await asyncio.sleep(0)
+        await store.answer()
+    await closing
+    assert one.draws == 2
+
+
+async def test_nothing_is_asked_where_nothing_has_gathered(store):
+    store.draws.flush()
+    await store.draws.close()
     assert store.asked == []

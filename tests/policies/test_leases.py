@@ -32,7 +32,8 @@ class Rows:
         self.reservations: dict[str, Any] = {}
         self.queued: list[tuple[Operation, asyncio.Future[Any]]] = []
         self.loop = loop
-        self.broken = False
+        self.broken = ""
+        """`before`: nothing is taken; `after`: all is, and nobody is told."""
 
     async def alive(self) -> bool:
         return True
@@ -45,15 +46,16 @@ class Rows:
     def work(self) -> None:
         queued, self.queued = self.queued, []
         for operation, future in queued:
+            if self.broken != "before":
+                book = Book(self.accounts.get, self.reservations.get)
+                result = operation.run(book)
+                self.accounts.update(book.changed)
+                self.reservations.update(book.reservations)
             if self.broken:
                 future.set_exception(StoreUnavailable("broken"))
                 future.exception()
-                continue
-            book = Book(self.accounts.get, self.reservations.get)
-            result = operation.run(book)
-            self.accounts.update(book.changed)
-            self.reservations.update(book.reservations)
-            future.set_result(result)
+            else:
+                future.set_result(result)
 
     async def answer(self) -> None:
         """Works until nobody asks any more."""
@@ -87,7 +89,7 @@ class Processes(RuleBasedStateMachine):
         self.waiting: list[tuple[int, str, Any]] = []
         self.holds: list[tuple[int, Hold]] = []
         self.bill: dict[str, int] = {}
-        self.dead: set[str] = set()
+        self.died = False
         self.made = 0
 
     def process(self) -> Accounts:
@@ -103,10 +105,14 @@ class Processes(RuleBasedStateMachine):
         return self.loop.run_until_complete(acted())
 
     def teardown(self) -> None:
-        self.rows.broken = False
+        self.rows.broken = ""
+        self.the_store_works()
         for hold in list(self.holds):
             self.settle(hold, 1.0)
         for accounts in self.processes:
+            self.run(accounts._draws.flush)
+            self.the_store_works()
+            self.late_is_told(accounts)
             self.run(accounts._leases.close)
             self.the_store_works()
             self.loop.run_until_complete(accounts._patience.close())
@@ -114,7 +120,19 @@ class Processes(RuleBasedStateMachine):
         self.the_store_works()
         self.the_bill_is_covered()
         assert sum(account.held for account in self.rows.accounts.values()) == 0
+        spent = sum(account.spent for account in self.rows.accounts.values() if account.bucket == "all")
+        assert spent == sum(one.cost or 0 for one in self.rows.reservations.values())
+        assert self.died or spent == sum(self.bill.values())
         self.loop.close()
+
+    def late_is_told(self, accounts: Accounts) -> None:
+        """The store is back: what it had missed, or only not answered, it is told again."""
+        for _ in range(3):
+            task = self.loop.create_task(accounts.sweep())
+            self.the_store_works()
+            self.loop.run_until_complete(task)
+            self.run(accounts._draws.flush)
+            self.the_store_works()
 
     @rule(who=st.integers(0, 1), key=st.sampled_from(["a", "b"]), amount=st.integers(0, 20_000))
     def a_call_is_requested(self, who, key, amount):
@@ -144,9 +162,13 @@ class Processes(RuleBasedStateMachine):
     def slices_are_tended(self, who):
         self.run(self.processes[who]._leases.tend)
 
-    @rule()
-    def the_store_breaks_or_is_mended(self):
-        self.rows.broken = not self.rows.broken
+    @rule(how=st.sampled_from(["before", "after", ""]))
+    def the_store_breaks_or_is_mended(self, how):
+        self.rows.broken = how
+
+    @rule(who=st.integers(0, 1))
+    def what_has_ended_is_told(self, who):
+        self.run(self.processes[who]._draws.flush)
 
     @precondition(lambda self: self.holds)
     @rule(data=st.data(), share=st.sampled_from([0.0, 0.3, 1.0]))
@@ -168,6 +190,15 @@ class Processes(RuleBasedStateMachine):
         self.run(lambda: self.processes[who].end(hold, self.bill[hold.id]))
         assert hold.slice == "" or self.run(lambda: self.processes[who].end(hold, 7)) is None
 
+    @invariant()
+    def what_is_free_is_known_of_each_account(self):
+        for accounts in self.processes:
+            for seen in accounts._payers._seen.values():
+                free = sum(one.free for one in accounts._leases._all.values() if seen in one.accounts)
+                assert seen.room + seen.spent + seen.held == free
+                own = [one for one in accounts._leases._all.values() if seen in one.accounts]
+                assert seen.own == sum(one.spent + (one.booking.spent if one.booking else 0) for one in own)
+
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def a_caller_leaves(self, data):
@@ -181,19 +212,17 @@ class Processes(RuleBasedStateMachine):
         self.holds = [pair for pair in self.holds if pair[0] != who]
         self.waiting = [entry for entry in self.waiting if entry[0] != who]
         self.loop.run_until_complete(self.processes[who]._patience.close())
-        self.dead |= {one.id for one in self.rows.reservations.values()}
+        self.died = True
         self.rows.queued = [pair for pair in self.rows.queued if not pair[1].cancel()] if who else self.rows.queued
         self.processes[who] = self.process()
 
     @rule(later=st.sampled_from([0.0, 50.0, 1000.0]))
     def the_dead_are_swept(self, later):
         self.clock.now += later
-        late = [each for accounts in self.processes for each in accounts._late]
         task = self.loop.create_task(self.processes[0].sweep())
         for _ in range(20):
             self.run(self.rows.work)
         self.loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-        assert isinstance(late, list)
         self.look()
 
     def look(self):

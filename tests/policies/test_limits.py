@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.limits import Applied, Limit, Rate, bucket_of, charges
+from policies.limits import Limit, Rate, bucket_of, charges
 from policies.periods import Period
 
 SCOPES = {"org": "acme", "team": "ml", "key": "k1", "user": "u 7/\x00", "expert": "large"}
@@ -48,20 +48,6 @@ def test_charges_are_in_the_order_in_which_accounts_are_locked():
 def test_senseless_limits_are_errors(wrong, message):
     with pytest.raises(ValueError, match=message):
         wrong()
-
-
-def test_accounts_are_remembered_until_a_period_ends(monkeypatch):
-    monkeypatch.setattr("policies.limits.KNOWN", 2)
-    applied = Applied([Limit("hour", 1.0, period=Period("hour"))], [])
-    me = {"key": "a"}
-    [first] = applied.of(me, 10.0).charges
-    assert applied.of(me, 3599.0).charges[0] is first
-    assert applied.of({"key": "a"}, 3599.0).charges[0] is first
-    assert applied.of(me, 3600.0).charges[0].start == 3600
-    assert applied.of(me, 10.0).charges[0].start == 0
-    for name in "bcd":
-        assert applied.of({"key": name}, 10.0).charges == (first,)
-    assert Applied([], []).of({"key": "a"}, 0.0).charges == ()
 
 
 def test_a_total_has_no_time_to_last_for():

@@ -10,7 +10,7 @@ from experts.card import nano
 from policies.batches import StoreUnavailable, refused
 from policies.book import Book, Hold, Order, Refused
 from policies.limits import Limit, Rate, charges
-from policies.slices import Call, draw, give_back, top_up
+from policies.slices import Draw, draw, give_back, top_up
 from tests.policies import test_accounts
 from tests.policies.test_accounts import DAY, KEY, ME
 
@@ -116,15 +116,32 @@ def test_a_slice_that_is_settled_covers_no_call_any_more():
     book = Book(lambda key: None, rows.get)
     assert top_up(book, order(), (10,), 0).added == 10
     assert book.settle("s", 0) is not None
-    assert draw(book, "s", Call("late", 10, 0.0), 7) is not None
+    assert draw(book, Draw("s", 1, 7, 10)) is not None
     assert book.account(("day", 0)).spent == 7
-    assert draw(book, "s", Call("late", 10, 0.0), 7) is None
-    assert draw(book, "nothing", Call("x", 10, 0.0), 7) is None
+    assert draw(book, Draw("nothing", 1, 7, 10)) is None
     assert give_back(book, "s", 1, 9.0) is None
     assert give_back(book, "nothing", 1, 9.0) is None
     [why] = top_up(book, order(), (10,), 0).verdicts
     assert isinstance(why, Refused)
     assert why.kind == "closed"
+
+
+def test_what_is_drawn_is_booked_once_and_a_slice_knows_what_was_spent_of_it():
+    book = Book(lambda key: None, lambda name: None)
+    top_up(book, order(), (100,), 0)
+    [move] = draw(book, Draw("s", 1, 7, 10)) or ()
+    assert (move.before, move.after) == (0, 7)
+    assert draw(book, Draw("s", 1, 7, 10)) is None
+    assert draw(book, Draw("s", 2, 12, 10)) is not None  # dearer than was reserved
+    account, known = book.account(("day", 0)), book.known("s")
+    assert known is not None
+    assert (account.spent, account.held, known.amount, known.cost) == (19, 80, 80, 19)
+    book.sweep("s")
+    assert (account.spent, account.held, known.cost) == (99, 0, 99)
+    assert draw(book, Draw("s", 3, 30, 50)) is not None
+    assert (account.spent, known.amount, known.cost) == (79, 30, 79)
+    book.settle("s", 0)
+    assert (account.spent, known.cost) == (49, 49)
 
 
 def test_a_soft_budget_leaves_as_much_as_is_wanted():

@@ -1,0 +1,108 @@
+"""The most that asking an expert can cost: what its card and the operator's terms say, and how long the request is."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import Any
+
+import orjson
+from msgspec import Struct
+
+from experts.base import Request
+from experts.card import Card
+from experts.catalog import TEXT, Demand
+from gateway.terms import Accounts as Terms
+
+GIVEN = ("max_completion_tokens", "max_tokens")
+"""How clients say how long an answer may be; a request that says nothing is told the latter."""
+NATIVE = {"responses": "max_output_tokens", "messages": "max_tokens"}
+TEMPLATE_TOKENS = 64
+"""What a chat template adds to what the client sent, at most; one for each message is in the JSON around it."""
+MILLION = 1_000_000
+
+
+class Bound(Struct, frozen=True):
+    """The most that a call can cost (nano-dollars), the tokens that it is known to use, and the caps that see to it."""
+
+    amount: int
+    tokens: int
+    cap: int
+    seconds: float | None
+    told: int | None
+    """The longest answer that the client wants, in tokens."""
+
+
+class Fare(Struct, frozen=True):
+    """What is the same for every call of an expert."""
+
+    card: Card
+    version: str
+    """A short name for its price: another price has another."""
+    read: int
+    """Nano-dollars of a million tokens of the prompt, at most; `said` of the answer."""
+    said: int
+    context: int
+    longest: int
+    """Tokens of an answer whose client does not say how long it may be."""
+    cpu: int
+    """Nano-dollars of the processor time that a call may take."""
+    seconds: float | None
+    """How long it may take; `None`: its time costs nothing."""
+
+    @classmethod
+    def of(cls, card: Card, terms: Terms) -> Fare:
+        """What a card and the operator's terms say."""
+        price, context = card.price, max(card.context, 1)
+        return cls(
+            card,
+            f"{zlib.crc32(repr(price).encode()):08x}",
+            price.most(MILLION, 0),
+            price.most(0, MILLION),
+            context,
+            min(card.max_output or terms.answer_tokens, terms.answer_tokens, context),
+            price.cpu(terms.call_seconds * (os.cpu_count() or 1)),
+            terms.call_seconds if price.cpu_hour else None,
+        )
+
+    def bound(self, request: Request, asked: Demand) -> Bound:
+        """The most that a call can cost: its bytes are at least as many as its tokens."""
+        options, context = request.options, self.context
+        native = request.native is not None
+        told = given(request) if native or "max_tokens" in options or "max_completion_tokens" in options else None
+        prompt = context
+        if asked.modalities == TEXT and not native:
+            body = request.body
+            same = body is not None and body.options is options and body.messages is request.messages
+            size = body.size if same else sent(request)  # type: ignore[union-attr] # there is one if it is the same
+            prompt = min(size + TEMPLATE_TOKENS, context)
+        cap = self.longest if told is None else min(told, context)
+        choices = max(int(options.get("n") or 1), 1)
+        amount = self.cpu - (-prompt * self.read - cap * choices * self.said) // MILLION
+        return Bound(amount, asked.tokens + (told or 0) * choices, cap, self.seconds, told)
+
+
+def sent(request: Request) -> int:
+    """The bytes of what a model is to read; of a client's own body all, rather than to write it again."""
+    body, tools = request.body, request.options.get("tools")
+    if body is not None and body.messages is request.messages and body.options.get("tools") is tools:
+        return body.size
+    return len(orjson.dumps((request.messages, tools), default=str))
+
+
+def given(request: Request) -> int | None:
+    """The longest answer that the client wants, in tokens."""
+    least = None
+    for key in GIVEN:
+        value = request.options.get(key)
+        if value is not None:
+            least = _less(least, value)
+    if request.native is not None and request.dialect in NATIVE:
+        least = _less(least, request.native.get(NATIVE[request.dialect]))
+    return least
+
+
+def _less(least: int | None, value: Any) -> int | None:
+    if not isinstance(value, int) or value <= 0:
+        return least
+    return value if least is None else min(least, value)

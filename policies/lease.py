@@ -1,0 +1,115 @@
+"""A slice of the budgets as its process holds it: calls are granted out of it and end in it, all in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from policies.book import Hold, Key
+from policies.payers import Payer, Seen
+from policies.slices import Draw
+
+Waiting = tuple[str, int, "asyncio.Future[Any]"]
+"""A call, the most that it can cost, and the future of its hold."""
+
+Moved = list[tuple[str, int, int | None, int, int]]
+"""How accounts move with a call: name, start of the period, amount of the budget, what was spent before and after."""
+
+
+@dataclass(slots=True, eq=False)
+class Slice:
+    """A part of the budgets over one set of accounts. Money in nano-dollars."""
+
+    id: str
+    payer: Payer
+    keys: tuple[Key, ...]
+    accounts: tuple[Seen, ...]
+    free: int = 0
+    """What is granted to nobody."""
+    spare: int = 0
+    """What it is topped up by for calls to come; 0 while they come slowly, and then what is free goes back at once."""
+    running: int = 0
+    """Calls under way."""
+    ended: int = 0
+    """Calls that have ended and of which the store has not been told; `spent` and `covered` are theirs together."""
+    spent: int = 0
+    covered: int = 0
+    """What the slice is no longer to hold."""
+    booking: Draw | None = None
+    """What the store is being told, or could not be told, of calls before these."""
+    stuck: bool = False
+    """Whether it could not be told."""
+    draws: int = 0
+    told: list[asyncio.Future[None]] = field(default_factory=list)
+    """Who waits until the calls that have ended are durable."""
+    waiting: deque[Waiting] = field(default_factory=deque)
+    asking: int = 0
+    """For how many of those that wait the store is being asked."""
+    used: float = 0.0
+    topped: float = 0.0
+    renewed: float = 0.0
+    over: bool = False
+    """Grants nothing any more."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way, or not booked yet."""
+        return bool(self.running or self.ended or self.booking)
+
+    def gain(self, amount: int) -> None:
+        """More is free; or less, below 0."""
+        self.free += amount
+        for account in self.accounts:
+            account.room += amount
+
+    def needs(self) -> tuple[int, ...]:
+        """What those who wait need beyond what is free."""
+        needs, free = [], self.free
+        for _, amount, _ in self.waiting:
+            need = max(amount - free, 0)
+            free -= amount - need
+            needs.append(need)
+        return tuple(needs)
+
+    def take(self, one: Waiting) -> None:
+        """Grants a call that waits."""
+        name, amount, waiting = one
+        self.gain(-amount)
+        self.running += 1
+        waiting.set_result(Part(name, amount, self.id, self))
+
+    def fits(self, one: Waiting) -> bool:
+        """Grants a call out of what came free meanwhile, as far as those before have left any; whether it did."""
+        if self.free < one[1]:
+            return False
+        self.take(one)
+        return True
+
+    def serve(self) -> None:
+        """Grants those that wait in their order, as far as what is free goes."""
+        while self.waiting and (self.waiting[0][2].done() or self.fits(self.waiting[0])):
+            self.waiting.popleft()
+
+    def drawn(self) -> Draw:
+        """What the store is to be told of the calls that have ended."""
+        self.draws += 1
+        self.booking = drawn = Draw(self.id, self.draws, self.spent, self.covered)
+        self.ended = self.spent = self.covered = 0
+        return drawn
+
+    def booked(self, stuck: bool) -> None:
+        """The store was told; `stuck`: it may have taken that or not, and is to be told again."""
+        self.stuck = stuck
+        if self.booking is not None and not stuck:
+            for account in self.accounts:
+                account.own -= self.booking.spent
+            self.booking = None
+
+
+class Part(Hold, eq=False):
+    """What a call was granted from a slice, until it ends."""
+
+    lease: Slice | None = None
+    """`None` once it has ended."""

@@ -1,0 +1,109 @@
+"""Who pays for a call: the accounts that it is booked on, as this process sees them, found once for each caller.
+
+What the store said of an account last is not all that is known of it: calls that have ended since are not durable yet,
+and slices of this process hold money that nobody was granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from policies.book import Account, Key
+from policies.limits import Charge, Charges, Limit, Rate, Scopes, charges
+
+if TYPE_CHECKING:
+    from policies.lease import Slice
+
+KNOWN = 1024
+"""How many different callers are remembered."""
+
+
+class Seen:
+    """An account as this process sees it. Money in nano-dollars."""
+
+    __slots__ = ("bucket", "held", "limit", "own", "room", "spent", "start")
+
+    def __init__(self, bucket: str, start: int) -> None:
+        self.bucket, self.start = bucket, start
+        self.limit: int | None = None
+        """Of its budget; `None` if it is a rate's."""
+        self.spent = self.held = 0
+        """As the store said last."""
+        self.own = 0
+        """What this process has spent since, on its way to the store."""
+        self.room = 0
+        """What slices of this process have free, less all that is spent or held; beside `limit`, so at most 0."""
+
+    def saw(self, account: Account) -> None:
+        """What the store says now."""
+        self.room += self.spent + self.held - account.spent - account.held
+        self.spent, self.held = account.spent, account.held
+
+
+class Payer:
+    """The accounts of a caller's calls, for as long as the same periods last."""
+
+    __slots__ = ("accounts", "charges", "hard", "keys", "looked", "rated", "since", "slice", "until")
+
+    def __init__(self, charges: Charges, accounts: tuple[Seen, ...]) -> None:
+        self.charges, self.accounts = charges, accounts
+        self.keys = tuple(charge.account for charge in charges)
+        self.since: float = max((charge.start for charge in charges), default=0)
+        self.until: float = min((charge.end for charge in charges if charge.end is not None), default=float("inf"))
+        both = list(zip(charges, accounts, strict=True))
+        self.hard = tuple(seen for charge, seen in both if charge.limit is not None and charge.limit.hard)
+        """The budgets that are never exceeded."""
+        self.rated = any(charge.rate is not None for charge in charges)
+        """Whether there are rates among them."""
+        self.looked = 0.0
+        """When it was looked for last."""
+        self.slice: Slice | None = None
+        """Out of which calls were granted last."""
+
+    def left(self) -> int | None:
+        """Nano-dollars that hard budgets leave, as far as is known; `None` if there are none."""
+        least = None
+        for account in self.hard:
+            left = account.room + account.limit  # type: ignore[operator] # a budget has one
+            if least is None or left < least:
+                least = left
+        return least if least is None or least > 0 else 0
+
+
+class Payers:
+    """All accounts that were seen, and who pays from which."""
+
+    def __init__(self, limits: Sequence[Limit], rates: Sequence[Rate]) -> None:
+        self._limits, self._rates = limits, rates
+        self._known: dict[tuple[tuple[str, str], ...], Payer] = {}
+        self._seen: dict[Key, Seen] = {}
+
+    def of(self, scopes: Scopes, now: float) -> Payer:
+        """Who pays for a call at a moment."""
+        who = tuple(scopes.items())
+        found = self._known.get(who)
+        if found is None or not found.since <= now < found.until:
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            booked = charges(self._limits, self._rates, scopes, now)
+            found = self._known[who] = Payer(booked, tuple(map(self._account, booked)))
+        found.looked = now
+        return found
+
+    def saw(self, accounts: Iterable[Account]) -> None:
+        """What the store says of accounts now."""
+        for account in accounts:
+            key = account.bucket, account.start
+            seen = self._seen.get(key)
+            if seen is None:
+                seen = self._seen[key] = Seen(*key)
+            seen.saw(account)
+
+    def _account(self, charge: Charge) -> Seen:
+        seen = self._seen.get(charge.account)
+        if seen is None:
+            seen = self._seen[charge.account] = Seen(*charge.account)
+        if charge.limit is not None:
+            seen.limit = charge.amount
+        return seen

@@ -1,0 +1,33 @@
+"""Who pays for a call, and what is known of the accounts."""
+
+from policies.book import Account
+from policies.limits import Limit
+from policies.payers import Payers
+from policies.periods import Period
+
+HOUR = Limit("hour", 1.0, period=Period("hour"))
+
+
+def test_accounts_are_remembered_until_a_period_ends(monkeypatch):
+    monkeypatch.setattr("policies.payers.KNOWN", 2)
+    payers = Payers([HOUR], [])
+    me = {"key": "a"}
+    first = payers.of(me, 10.0)
+    assert payers.of({"key": "a"}, 3599.0) is first
+    assert first.looked == 3599.0
+    assert payers.of(me, 3600.0).charges[0].start == 3600
+    assert payers.of(me, 10.0).charges == first.charges
+    for name in "bcd":
+        assert payers.of({"key": name}, 10.0).accounts == first.accounts
+    nothing = Payers([], []).of({"key": "a"}, 0.0)
+    assert (nothing.charges, nothing.left()) == ((), None)
+
+
+def test_what_the_store_says_first_is_kept_for_who_comes_later():
+    payers = Payers([HOUR, Limit("soft", 1.0, hard=False), Limit("wide", 5.0)], [])
+    payers.saw([Account("hour", 0, spent=300, held=200)])
+    payer = payers.of({}, 10.0)
+    assert payer.left() == 10**9 - 500
+    payers.saw([Account("hour", 0, spent=2 * 10**9), Account("soft", 0, spent=7)])
+    assert payer.left() == 0
+    assert [account.spent for account in payer.accounts] == [2 * 10**9, 7, 0]
