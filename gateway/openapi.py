@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import ERRORS
 from gateway.http import Handler, HTTPCall, Reply, send_json
 from gateway.messages_errors import PREFIX as MESSAGES
+from gateway.openapi_answers import ANSWERS, CREATED
 from gateway.openapi_bodies import body_of
+from gateway.passing import ADDRESSES
 
 if TYPE_CHECKING:
     from gateway.handlers import Door
@@ -91,7 +93,7 @@ def shown(route: str) -> str:
 def operation(method: str, route: str, handler: Handler) -> dict[str, Any]:
     """One method of one address."""
     about = " ".join((handler.__doc__ or "").partition("\n\n")[0].split()).partition(": ")[2]
-    made: dict[str, Any] = {"summary": about, "responses": {**given(route), **refused(route)}}
+    made: dict[str, Any] = {"summary": about, "responses": {**given(method, route), **refused(route)}}
     if "{id}" in shown(route):
         made["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
     if route not in OPEN:
@@ -101,17 +103,18 @@ def operation(method: str, route: str, handler: Handler) -> dict[str, Any]:
     return made
 
 
-def given(route: str) -> dict[str, Any]:
+def given(method: str, route: str) -> dict[str, Any]:
     """What comes when all is well. What experts send passes, so nothing is said of it but its kind."""
-    if route.startswith(("/v1/audio/", "/v1/images/", "/v1/files", "/v1/batches", "/v1/rerank", "/v1/moderations")):
+    status, known = ("201", CREATED) if (method, route) in CREATED else ("200", ANSWERS)
+    if (method, route) in ADDRESSES:
         content: dict[str, Any] = {"*/*": {}}
     elif route == "/metrics":
         content = {"text/plain": {}}
     else:
-        content = {"application/json": {"schema": {"type": "object"}}}
+        content = {"application/json": {"schema": known.get((method, route), {"type": "object"})}}
     if route in STREAMING:
         content["text/event-stream"] = {}
-    return {"200": {"description": "what was asked for", "headers": HEADERS, "content": content}}
+    return {status: {"description": "what was asked for", "headers": HEADERS, "content": content}}
 
 
 def refused(route: str) -> dict[str, Any]:
@@ -119,7 +122,8 @@ def refused(route: str) -> dict[str, Any]:
     form = "Messages" if route.startswith(MESSAGES) else ""
     answers: dict[str, Any] = {each: {"$ref": f"#/components/responses/{form}{each}"} for each in STATUSES}
     if route == "/readyz":
-        answers["503"] = {"description": "starting", "content": {"application/json": {"schema": {"type": "object"}}}}
+        schema = ANSWERS["GET", route]
+        answers["503"] = {"description": "starting", "content": {"application/json": {"schema": schema}}}
     return answers
 
 
