@@ -78,7 +78,7 @@ class Price:
     """Of the answer, thought and not said."""
     speech: float | None = None
     """Of the answer, audio."""
-    rates: tuple[int, int] = field(init=False, repr=False, compare=False)
+    rates: tuple[int, int] = field(default=(0, 0), init=False, repr=False, compare=False)
     """Nano-dollars per million tokens of the prompt and of the answer that have no price of their own."""
 
     def __post_init__(self) -> None:
