@@ -28,4 +28,6 @@ def born(door: Door, request: Request, key: str, headers: Mapping[bytes, bytes])
         return Life(school, request, instead(school.policy, Threshold(0.0)), NAME, key)
     life = Life(school, request, policy, name, key)
     follow(life, found, headers)
+    if school.retries.kept:
+        school.retries.give(life, headers)
     return life

@@ -54,6 +54,8 @@ class Life(Struct, eq=False):
     """The hash of the conversation's name; 0: it has none."""
     sticky: str | None = None
     """Who answered the conversation last."""
+    answered: Answer | None = None
+    """What the last decision has brought, if it is an answer for the client."""
     recorded: Group | None = None
     """Ends when the last decision is durable."""
 
@@ -84,7 +86,7 @@ class Life(Struct, eq=False):
     def next(self) -> Ask | Accept:
         """The next decision, its row queued. Raises APIError when nothing is left, and LedgerUnavailable."""
         self.step += 1
-        if not self.catalog and self.school.crowded(self.request.model, self.demand):
+        if not self.catalog and not self.outcomes and self.school.crowded(self.request.model, self.demand):
             raise overloaded()
         if self.step >= len(self.catalog) + SPARE_STEPS:
             raise self.refused("exhausted")
@@ -107,6 +109,7 @@ class Life(Struct, eq=False):
 
     def decide(self, policy: Policy, catalog: Catalog, outcomes: tuple[Outcome, ...]) -> Ask | Accept:
         """A decision, its row queued. Raises APIError if the key may ask nobody of the catalog."""
+        self.answered = None
         school, request, key = self.school, self.request, self.key
         books = school.books
         money = books.money
@@ -263,6 +266,8 @@ class Tally(Struct, eq=False):
         if outcome.cost:
             life.total += outcome.cost
         life.usage = outcome.usage
+        if kind == "answered":
+            life.answered = outcome  # type: ignore[assignment] # only answers are of that kind
         life.school.health.ended(self, outcome)
         return life.school.books.settled(self, outcome, kind)
 

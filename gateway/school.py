@@ -17,6 +17,7 @@ from experts.catalog import Catalog, Demand, eligible
 from gateway.encoder import Embedder, EncoderClient
 from gateway.health import Health, Tolerance
 from gateway.hedges import Hedges
+from gateway.retries import Retries
 from gateway.sessions import Sessions
 from gateway.words import Words
 from policies.affinity import staying
@@ -76,10 +77,13 @@ class School:
     sessions: Sessions = field(default_factory=Sessions)
     """Who answered which conversation."""
 
+    retries: Retries = field(init=False)
+    """Answers that could not be delivered."""
     hedges: Hedges = field(default_factory=Hedges)
     """Second experts that were asked for who had to wait."""
 
     def __post_init__(self) -> None:
+        self.retries = Retries(lambda: self.clock())
         self.health = Health(lambda: self.clock(), self.tolerance)
         self.policy = staying(self.policy)
         self.cards = {name: expert.card for name, expert in self.experts.items()}
