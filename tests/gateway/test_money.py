@@ -11,10 +11,12 @@ import pytest
 
 from experts.base import Request, SetupError
 from experts.card import Card, Price, Usage, nano
+from experts.catalog import Demand
 from experts.openai_http import OpenAIHTTP
-from gateway import compose, config, terms
+from gateway import chat, compose, config, terms
 from gateway.errors import ERRORS
-from gateway.money import Money, bound
+from gateway.fares import Bound, Fare
+from gateway.money import Money
 from gateway.terms import Accounts as Terms
 from policies.accounts import Accounts
 from policies.budget import Budget
@@ -27,7 +29,13 @@ from tests.gateway.test_main import SCRIPTED
 from tests.policies.test_patience import locked
 
 ASK: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
-MOST = bound(CARD, Request(tuple(ASK["messages"]), {"max_tokens": 1}), Terms()).amount
+
+
+def bound(card: Card, request: Request, terms: Terms | None = None) -> Bound:
+    return Fare.of(card, terms or Terms()).bound(request, Demand.of(request))
+
+
+MOST = bound(CARD, chat.parse(json.dumps(ASK).encode(), "id")).amount
 """The most that asking so of an expert with this card can cost."""
 
 
@@ -62,9 +70,10 @@ def error_of(response: Any) -> tuple[int, str, str]:
 
 async def spent(served: Any) -> dict[str, tuple[int, int]]:
     accounts = served.door.school.books.money.accounts
-    accounts._draws.flush()
-    accounts._leases.tend()
-    await asyncio.sleep(0.05)
+    for act in (accounts._draws.flush, accounts._leases.tend):
+        act()
+        while accounts._pending:
+            await asyncio.wait(accounts._pending)
     return {one.bucket: (one.spent, one.held) for one in await accounts.store.balances(0)}
 
 
@@ -216,11 +225,11 @@ async def test_without_limits_nothing_is_reserved_and_nothing_capped(tmp_path):
 
 def test_a_bound_covers_every_token_that_can_be_billed():
     text = Request(({"role": "user", "content": "é" * 1000},), {"max_tokens": 10, "n": 3})
-    assert bound(CARD, text, Terms()).amount >= CARD.price.tokens(raw_usage()) + 2000 * 1000 + 30 * 2000
+    assert bound(CARD, text).amount >= CARD.price.tokens(raw_usage()) + 2000 * 1000 + 30 * 2000
     image = Request(({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x"}}]},))
     assert bound(CARD, image, Terms(answer_tokens=1)).amount == CARD.context * 1000 + 2000
-    assert bound(Card(max_output=7), text, Terms()).cap == 10
-    assert bound(Card(max_output=7), image, Terms()).cap == 7
+    assert bound(Card(max_output=7), text).cap == 10
+    assert bound(Card(max_output=7), image).cap == 7
 
 
 def test_the_daily_budget_of_a_policy_is_found_inside_whatever_wraps_it():
@@ -290,6 +299,6 @@ async def test_a_decision_tells_what_was_held_and_booked_and_what_the_budgets_we
         [row] = (await served.http().get(f"/v1/decisions/{decision}")).json()["settlements"]
         assert (row["state"], row["booked"], row["expert"]) == ("settled", cost, "e0")
         assert row["hold"] >= Terms().answer_tokens * 2000
-        assert row["price"] == served.door.school.books.money.version(CARD.price)
+        assert row["price"] == Fare.of(CARD, Terms()).version
         told = [(each["account"], each["limit"], each["before"], each["after"]) for each in row["budgets"]]
         assert told == [("day", nano(1), cost, 2 * cost), ("mine key:me", nano(2), cost, 2 * cost)]
