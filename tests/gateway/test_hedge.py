@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ async def hedging(tmp_path, experts, policy=NOW, limits=()):
         yield served
 
 
-async def said(served, **body) -> str:
+async def said(served, **body) -> Any:
     """What the SDK hears."""
     ask = served.openai().chat.completions.create
     messages = [{"role": "user", "content": "hi"}]

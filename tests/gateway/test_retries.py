@@ -86,7 +86,7 @@ def client(served: Served, shop: Shop, retries: int = 2, key: str = KEY) -> open
     return made
 
 
-async def bought(made: openai.AsyncOpenAI, words: str = "hi", **more: Any) -> str | None:
+async def bought(made: openai.AsyncOpenAI, words: str = "hi", **more: Any) -> Any:
     """What the client gets."""
     messages: Any = [{"role": "user", "content": words}]
     answer = await made.chat.completions.create(model="auto", messages=messages, **more)
@@ -116,7 +116,7 @@ async def test_an_answer_that_could_not_be_recorded_is_given_to_the_retry_and_bi
 async def test_it_is_given_once_and_a_request_that_is_no_retry_buys_its_own_row_41(tmp_path, behind):
     async with selling(tmp_path, behind) as (served, shop):
         never = client(served, shop, retries=0)
-        with pytest.raises(openai.InternalServerError, match="ledger_unavailable"):
+        with pytest.raises(openai.InternalServerError, match="cannot be written"):
             await bought(never)
         await asyncio.sleep(1.1)
         assert await bought(never) == "answer 2", "a first try"
@@ -153,7 +153,8 @@ async def test_after_some_time_it_is_forgotten(tmp_path, behind):
         with pytest.raises(openai.InternalServerError):
             await bought(mine)
         await asyncio.sleep(1.1)
-        served.door.school.clock = lambda clock=served.door.school.clock: clock() + retries.SECONDS
+        clock = served.door.school.clock
+        served.door.school.clock = lambda: clock() + retries.SECONDS
         assert await bought(mine, extra_headers=RETRY) == "answer 2"
         assert not served.door.school.retries.kept
 
@@ -188,5 +189,5 @@ async def test_an_answer_in_another_dialect_is_given_to_its_retry_row_41(tmp_pat
         http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [shop.heard]})
         async with anthropic.AsyncAnthropic(base_url=served.url, api_key=KEY, http_client=http) as made:
             answer = await made.messages.create(model="auto", max_tokens=50, messages=HI)
-    assert [part.text for part in answer.content] == ["answer 1"]
+    assert [getattr(part, "text", "") for part in answer.content] == ["answer 1"]
     assert (shop.sold, shop.told) == (1, 1)
