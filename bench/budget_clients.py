@@ -89,9 +89,9 @@ class Clients:
 
     async def connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection, once there is a gateway."""
-        async with asyncio.timeout(PATIENCE), self.knocking:
+        async with self.knocking, asyncio.timeout(PATIENCE):
             while True:
-                with suppress(ConnectionError):
+                with suppress(OSError):  # nobody there, or too busy to say so
                     return await asyncio.open_connection("127.0.0.1", self.plan.port)
                 await asyncio.sleep(AGAIN_SECONDS * (0.5 + random.random()))
 

@@ -56,8 +56,8 @@ class Run:
     """The number of each answered request by its name."""
     broken: list[tuple[int, float, float, str]] = field(default_factory=list)
     """Number, beginning, end and reason of each request that failed."""
-    moments: list[float] = field(default_factory=list)
-    """When workers were killed."""
+    moments: list[tuple[float, float]] = field(default_factory=list)
+    """When workers were killed, and when they were gone: a busy machine takes its time."""
 
     async def come(self, over: asyncio.Event) -> int:
         """Requests at the rate, on kept connections and on new ones, until it is over; how many."""
@@ -90,8 +90,7 @@ class Run:
         for number in range(self.args.restarts):
             if self.args.kill:
                 living = await self.living()
-                self.moments.append(time.monotonic())
-                chance.choice(living).kill()
+                self.moments.append(await killed(chance.choice(living)))
             else:
                 self.gateway.process.send_signal(signal.SIGHUP)
                 async with asyncio.timeout(PATIENCE):
@@ -115,7 +114,7 @@ class Run:
     def elsewhere(self) -> int:
         """Failures that no kill explains."""
         return sum(
-            not any(began <= moment + NEAR and moment <= ended for moment in self.moments)
+            not any(began <= gone + NEAR and moment <= ended for moment, gone in self.moments)
             for _, began, ended, _ in self.broken
         )
 
@@ -145,6 +144,14 @@ async def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any
     seconds = round(time.perf_counter() - began, 1)
     complaints = Counter(f"{reason[:80]} ({kind(number)})" for number, _, _, reason in run.broken)
     return {**about, **result, "seconds": seconds, "complaints": dict(complaints.most_common(5))}
+
+
+async def killed(process: psutil.Process) -> tuple[float, float]:
+    """SIGKILL; when it was sent, and when the process was gone."""
+    moment = time.monotonic()
+    process.kill()
+    await asyncio.to_thread(process.wait, PATIENCE)
+    return moment, time.monotonic()
 
 
 def words(process: psutil.Process) -> list[str]:

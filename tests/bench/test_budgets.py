@@ -1,6 +1,5 @@
 """The benchmark of hard budgets, at a small size: real gateways, really killed; and an audit that finds every fault."""
 
-import argparse
 import asyncio
 import json
 import time
@@ -18,16 +17,11 @@ from policies.base import Ask, State
 from policies.book import Account
 from policies.ledger import Ledger
 from policies.rows import DecisionRow, OutcomeRow, SettlementRow
-
-
-def arguments(*given: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    budgets.arguments(parser)
-    return parser.parse_args(given)
+from tests.bench.line import arguments
 
 
 def ran(capsys, *given):
-    assert budgets.run(arguments(*given, "--json")) == 0
+    assert budgets.run(arguments(budgets, *given, "--json")) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -154,7 +148,7 @@ def test_an_answer_that_is_not_whole_is_broken():
 
 def test_a_gateway_that_cannot_start_is_an_error_of_setup():
     with pytest.raises(SetupError, match="did not start"):
-        budgets.run(arguments("--replicas", "1", "--store", "/dev/null/x"))
+        budgets.run(arguments(budgets, "--replicas", "1", "--store", "/dev/null/x"))
 
 
 @pytest.mark.parametrize("store", ["postgresql://127.0.0.1:1/none"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 
 import pytest
@@ -14,16 +13,11 @@ from experts.card import Usage
 from policies.base import Ask, State
 from policies.ledger import Ledger
 from policies.rows import DecisionRow, OutcomeRow
-
-
-def arguments(*given: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    leaving.arguments(parser)
-    return parser.parse_args(given)
+from tests.bench.line import arguments
 
 
 def test_no_cent_is_wrong_and_none_guessed_where_the_expert_counts_row_21(capsys):
-    assert leaving.run(arguments("--requests", "150", "--leave", "0.5", "--json")) == 0
+    assert leaving.run(arguments(leaving, "--requests", "150", "--leave", "0.5", "--json")) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["money_error"], result["guessed"], result["rows_lost"], result["failed"]) == (0, 0, 0, 0)
     assert result["rows_left"] > 0
@@ -31,7 +25,7 @@ def test_no_cent_is_wrong_and_none_guessed_where_the_expert_counts_row_21(capsys
 
 
 def test_what_cannot_be_known_is_marked_where_the_expert_does_not_count(capsys):
-    assert leaving.run(arguments("--requests", "80", "--leave", "0.5", "--when-left", "cancel")) == 0
+    assert leaving.run(arguments(leaving, "--requests", "80", "--leave", "0.5", "--when-left", "cancel")) == 0
     shown = capsys.readouterr().out
     assert "guessed" in shown
 

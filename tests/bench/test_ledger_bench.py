@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 
 from bench import ledger
+from tests.bench.line import arguments
 
 
 def test_rows_survive_kill_9_and_a_restart_takes_under_a_second_row_46(capsys):
-    parser = argparse.ArgumentParser()
-    ledger.arguments(parser)
-    assert ledger.run(parser.parse_args(["--rows", "2000", "--kills", "10", "--json"])) == 0
+    assert ledger.run(arguments(ledger, "--rows", "2000", "--kills", "10", "--json")) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["rows_lost"], result["rows_twice"], result["groups_damaged"]) == (0, 0, 0)
     assert result["acknowledged"] > 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 
@@ -10,23 +9,18 @@ import pytest
 
 from bench import restarts
 from bench.visitor import END, Broken, whole
-
-
-def arguments(*given: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    restarts.arguments(parser)
-    return parser.parse_args(given)
+from tests.bench.line import arguments
 
 
 def test_reloads_fail_nobody_row_52(capsys):
-    assert restarts.run(arguments("--restarts", "2", "--rate", "40", "--json")) == 0
+    assert restarts.run(arguments(restarts, "--restarts", "2", "--rate", "40", "--json")) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["failed"], result["answered_unrecorded"], result["stuck"]) == (0, 0, 0)
     assert result["answered"] == result["requests"] > 10
 
 
 def test_a_killed_worker_takes_only_its_own_requests_with_it_row_58(capsys):
-    assert restarts.run(arguments("--restarts", "1", "--rate", "40", "--kill", "--pause", "1", "--json")) == 0
+    assert restarts.run(arguments(restarts, "--restarts", "1", "--rate", "40", "--kill", "--pause", "1", "--json")) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["failed_elsewhere"], result["answered_unrecorded"]) == (0, 0)
     assert result["answered"] > 10
