@@ -34,6 +34,8 @@ class Body(Struct, frozen=True):
     options: Mapping[str, Any]
     size: int = 0
     """Bytes of `data` once no letter is escaped: a bound of what a model is to read of it."""
+    plain: bool = False
+    """Whether it is certain that there are no tools in it, nor calls of any."""
 
 
 class Request(Struct, frozen=True):

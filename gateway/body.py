@@ -28,9 +28,8 @@ def no_json(error: orjson.JSONDecodeError) -> APIError:
     return APIError("invalid_json", f"The body is not valid JSON: {error.msg} at byte {error.pos}.")
 
 
-def checked(fields: Any, body: bytes) -> bytes:
-    """What was read, written again: the body, but that no letter is escaped. Raises APIError unless it is an object
-    that everybody reads as we do."""
+def checked(fields: Any, body: bytes) -> None:
+    """Raises APIError unless what was read of a body is an object that everybody reads as we do."""
     if not isinstance(fields, dict):
         raise APIError("invalid_json", "The body must be a JSON object.")
     if not _flat(fields):
@@ -38,7 +37,6 @@ def checked(fields: Any, body: bytes) -> bytes:
     again = orjson.dumps(fields)
     if again != body:
         once(body, again)
-    return again
 
 
 def once(body: bytes, again: bytes) -> None:

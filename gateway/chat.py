@@ -14,7 +14,7 @@ from experts.base import Body, Chunk, Request
 from experts.card import Usage
 from gateway.body import checked, no_json, once, shallow
 from gateway.errors import APIError
-from gateway.usual import NESTED, Usual
+from gateway.usual import NESTED, Plain, Usual
 
 NUMBERS: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -31,14 +31,7 @@ TYPES: dict[str, tuple[type, str]] = {
     "tools": (list, "a list"),
 }
 MOST_COUNTED = 10_000_000
-USUAL: dict[str, tuple[frozenset[type], float, float]] = {
-    "stream": (frozenset({bool}), 0, 1),
-    "stream_options": (frozenset(), 0, 0),
-    "tools": (frozenset(), 0, 0),
-    **{name: (frozenset({int, float}), *span) for name, span in NUMBERS.items()},
-    **{name: (frozenset({int}), 1, MOST_COUNTED) for name in COUNTS},
-}
-"""Types and ranges in which a value needs no second look."""
+CHECKED = frozenset((*TYPES, *NUMBERS, *COUNTS))
 
 
 def parse(body: bytes, request_id: str) -> Request:
@@ -47,30 +40,38 @@ def parse(body: bytes, request_id: str) -> Request:
         fields = loads(body)
     except orjson.JSONDecodeError as error:
         raise no_json(error) from None
+    plain = True
+    try:
+        convert(fields, Plain)
+    except ValidationError:
+        plain = False
+        if not usual(fields):
+            careful(fields, body)
+    again = dumps(fields)
+    if again != body:
+        once(body, again)
+    messages, model = tuple(fields.pop("messages")), fields.pop("model")
+    return Request(messages, fields, model, request_id, body=Body(body, messages, fields, len(again), plain))
+
+
+def usual(fields: Any) -> bool:
+    """Whether a body, perhaps with tools, needs no careful look. Raises APIError."""
     try:
         convert(fields, Usual)
     except ValidationError:
-        again = careful(fields, body)
-    else:
-        if not NESTED.isdisjoint(fields):
-            shallow({name: fields[name] for name in NESTED.intersection(fields)})
-        again = dumps(fields)
-        if again != body:
-            once(body, again)
-    messages, model = tuple(fields.pop("messages")), fields.pop("model")
-    return Request(messages, fields, model, request_id, body=Body(body, messages, fields, len(again)))
+        return False
+    shallow({name: fields[name] for name in NESTED.intersection(fields)})
+    return True
 
 
-def careful(fields: Any, body: bytes) -> bytes:
-    """Looks at what is not of the usual shape, or has what must be refused; it is what decides. The body as `checked`
-    gives it. Raises APIError."""
-    again = checked(fields, body)
+def careful(fields: Any, body: bytes) -> None:
+    """Looks at what is not of the usual shape, or has what must be refused: this is what decides. Raises APIError."""
+    checked(fields, body)
     _check_messages(fields.get("messages"))
     model = fields.get("model")
     if not isinstance(model, str) or not model:
         raise APIError(wrong(model), "model must be a non-empty string.", "model")
     _check_options(fields)
-    return again
 
 
 def wrong(value: Any) -> str:
@@ -103,10 +104,8 @@ def _check_message(message: Any, param: str) -> None:
 
 def _check_options(options: dict[str, Any]) -> None:
     for name, value in options.items():
-        if name in USUAL and value is not None:
-            usual, low, high = USUAL[name]
-            if type(value) not in usual or not low <= value <= high:
-                _check_option(name, value)
+        if value is not None and name in CHECKED:
+            _check_option(name, value)
 
 
 def _check_option(name: str, value: Any) -> None:

@@ -111,11 +111,12 @@ class Door:
     def now(self, turn: Turn) -> bool:
         """Answers a turn in callbacks, if its route and its request allow that; else a handler must."""
         call = turn.call
-        if turn.route != "/v1/chat/completions" or IDEMPOTENCY_KEY in call.headers or NAMED in call.body:
+        if turn.route != "/v1/chat/completions" or IDEMPOTENCY_KEY in call.headers:
             return False
         try:
             life = self.life(call)
-            if not life.embed_now():
+            body = life.request.body
+            if (body is not None and not body.plain and NAMED in body.data) or not life.embed_now():
                 return False
         except APIError as error:
             turn.respond(error.http_status, [*JSON, *error.all_headers()], error.encoded())

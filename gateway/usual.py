@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 from msgspec import Meta, Struct
 
 Flag: TypeAlias = bool | None
-Said: TypeAlias = str | None
+Text: TypeAlias = str | None
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 Degree: TypeAlias = Annotated[int, Meta(ge=0, le=2)] | Annotated[float, Meta(ge=0, le=2)] | None
 Share: TypeAlias = Annotated[int, Meta(ge=0, le=1)] | Annotated[float, Meta(ge=0, le=1)] | None
@@ -27,8 +27,8 @@ class Part(Shape):
     """A part of a message."""
 
     type: str
-    text: Said = None
-    refusal: Said = None
+    text: Text = None
+    refusal: Text = None
     image_url: Flat = None
     input_audio: Flat = None
     file: Flat = None
@@ -51,25 +51,29 @@ class ToolCall(Shape):
     index: int | None = None
 
 
-class Message(Shape):
-    """One message."""
+class Said(Shape):
+    """A message that calls no tool."""
 
     role: str
     content: str | list[Part] | None = None
-    name: Said = None
+    name: Text = None
+    tool_call_id: Text = None
+    refusal: Text = None
+    reasoning_content: Text = None
+    reasoning: Text = None
+
+
+class Message(Said):
+    """Any message."""
+
     tool_calls: list[ToolCall] | None = None
-    tool_call_id: Said = None
-    refusal: Said = None
-    reasoning_content: Said = None
-    reasoning: Said = None
 
 
-class Usual(Shape):
-    """A body. It is stricter than `chat.careful` in every field, so that what fits here passes there too; only what
-    NESTED names may be of any depth."""
+class Plain(Shape):
+    """A body without tools. It is stricter than `chat.careful` in every field, so that what fits here passes there."""
 
     model: Name
-    messages: Annotated[list[Message], Meta(min_length=1)]
+    messages: Annotated[list[Said], Meta(min_length=1)]
     stream: Flag = None
     stream_options: Flat = None
     temperature: Degree = None
@@ -81,13 +85,13 @@ class Usual(Shape):
     frequency_penalty: Penalty = None
     stop: Texts = None
     seed: Number = None
-    user: Said = None
-    safety_identifier: Said = None
-    prompt_cache_key: Said = None
-    prompt_cache_retention: Said = None
-    reasoning_effort: Said = None
-    verbosity: Said = None
-    service_tier: Said = None
+    user: Text = None
+    safety_identifier: Text = None
+    prompt_cache_key: Text = None
+    prompt_cache_retention: Text = None
+    reasoning_effort: Text = None
+    verbosity: Text = None
+    service_tier: Text = None
     store: Flag = None
     metadata: Flat = None
     logprobs: Flag = None
@@ -98,6 +102,12 @@ class Usual(Shape):
     top_k: Number = None
     min_p: Number = None
     repetition_penalty: Number = None
+
+
+class Usual(Plain):
+    """The same for any body. Only what NESTED names may be of any depth."""
+
+    messages: Annotated[list[Message], Meta(min_length=1)]  # type: ignore[assignment] # nobody reads it: it is a shape
     tools: list[Any] | None = None
     tool_choice: Any = None
     response_format: Any = None
