@@ -91,12 +91,18 @@ class Hot:
         self.turn.line.spawn(self.turn, handler)
 
     def refuse(self, error: Exception) -> None:
-        """Ends the turn with an error body."""
+        """Ends the turn with an error: a body, or if it has begun the last event; and whoever still answers it."""
+        self.gone = True  # nothing that waits has anything to say any more
         call = self.call
         asked = "" if call is None or call.exchange is None else call.expert.name
         known = explained(self.life, error, asked)
         errors.log(known, error, self.turn.call.path, self.turn.call.id)
-        self.turn.respond(known.http_status, [*JSON, *known.all_headers()], known.encoded())
+        if call is not None:
+            leave(call)
+        if self.turn.started:
+            self.turn.finish(known.event())
+        else:
+            self.turn.respond(known.http_status, [*JSON, *known.all_headers()], known.encoded())
         self.over()
 
     def over(self) -> None:
