@@ -20,8 +20,8 @@ from policies.writer import Writer
 class SQLiteStore:
     """Operations of one process share transactions; several processes take turns."""
 
-    patience = 2.0
-    """Seconds without progress after which callers are refused: a busy disk may take its time."""
+    patience = 4.0
+    """Seconds without progress after which callers are refused: an fsync of a busy disk may take one or two."""
 
     def __init__(self, path: Path) -> None:
         """Opens or makes the file. Raises SetupError."""
