@@ -16,6 +16,8 @@ BENCHMARKS = {
     "addition": ("bench.addition", "what one more head would add to the default blend, by cross-validation on train"),
     "shortcuts": ("bench.shortcuts", "what int8 vectors and deciding by words alone lose in routing quality"),
     "encoders": ("bench.encoders", "what shorter or cheaper vectors lose in routing quality, by halves of train alone"),
+    "joining": ("bench.joining", "how good a router is to which an expert was added from a few hundred probes"),
+    "by-task": ("bench.by_task", "what the default router brings on each task of a set, and on their average"),
     "labels": ("bench.labels", "APGR and CPT of a router of two experts from few labels and no subjects"),
     "paretobandit": ("bench.paretobandit", "reward at ParetoBandit's seven budgets, beside it and the zero router"),
     "faults": ("bench.faults", "an expert that fails in every known way, behind the real gateway: a scorecard"),
