@@ -41,7 +41,7 @@ def checked(fields: Any, body: bytes) -> None:
 
 def once(body: bytes, again: bytes) -> None:
     """Raises APIError if a key comes twice in a body, which is another than what was written again of it."""
-    if again.count(QUOTE) != body.count(QUOTE) or HIDDEN_QUOTE in body:
+    if again.count(QUOTE) != body.count(QUOTE) or body.find(HIDDEN_QUOTE) >= 0:  # "in" would try it as a number first
         json.loads(body, object_pairs_hook=_once)
 
 
@@ -62,6 +62,15 @@ def _flat(fields: dict[str, Any]) -> bool:
             if type(message) is not dict or not NOT_FLAT.isdisjoint(map(type, message.values())):
                 return False
     return True
+
+
+def brief(value: Any) -> bool:
+    """Whether a value in a list of an object has too few brackets for any depth: counted in C, those in texts too."""
+    try:
+        written = orjson.dumps(value)
+    except TypeError:  # it is deeper than can be written
+        return False
+    return written.count(b"{") + written.count(b"[") <= DEPTH - 2
 
 
 def shallow(value: Any) -> None:

@@ -12,7 +12,7 @@ from orjson import dumps, loads
 from experts import sse
 from experts.base import Body, Chunk, Request
 from experts.card import Usage
-from gateway.body import checked, no_json, once, shallow
+from gateway.body import brief, checked, no_json, once, shallow
 from gateway.errors import APIError
 from gateway.usual import NESTED, Plain, Usual
 
@@ -60,7 +60,10 @@ def usual(fields: Any) -> bool:
         convert(fields, Usual)
     except ValidationError:
         return False
-    shallow({name: fields[name] for name in NESTED.intersection(fields)})
+    for name in NESTED.intersection(fields):
+        value = fields[name]
+        if not all(map(brief, value if type(value) is list else (value,))):
+            shallow({name: value})
     return True
 
 
@@ -160,12 +163,13 @@ MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
 
 def renamed(data: bytes, model: str) -> bytes:
     """A JSON object with another `model`, every other byte as it was, where there is but one such key."""
-    theirs, ours = NAMES.get(model) or (b"", b"")
-    before, found, after = data.partition(theirs) if theirs else (data, b"", b"")
-    if found and KEY not in after and KEY not in before:
-        return b"%b%b%b" % (before, ours, after)
+    if data.count(KEY) != 1:
+        return orjson.dumps({**orjson.loads(data), "model": model})
+    known = NAMES.get(model)
+    if known is not None and data.find(known[0]) >= 0:
+        return data.replace(*known, 1)
     named = MODEL.search(data)
-    if named is None or data.count(KEY) != 1:
+    if named is None:
         return orjson.dumps({**orjson.loads(data), "model": model})
     theirs, ours = named.group(), b'"model":' + orjson.dumps(model)
     if len(NAMES) >= MOST_NAMES:
@@ -234,9 +238,9 @@ class Events:
             if chunk.usage is not None and not chunk.delta and chunk.finish_reason is None:
                 self.owed = data
                 return b""
-            self.sent_usage = self.sent_usage or (chunk.usage is not None and b'"usage"' in data)
+            self.sent_usage = self.sent_usage or (chunk.usage is not None and data.find(b'"usage"') >= 0)
             return data
-        if b'"usage"' not in data:
+        if data.find(b'"usage"') < 0:
             return data
         return _without_usage(data)
 

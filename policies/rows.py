@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from policies.recall import Recall
 from routers.base import Estimate
 
 UNKNOWN = Usage()
-END = 8192
+END = 2048
 """Characters of a long prompt's beginning and end that its fingerprint looks at."""
 
 
@@ -169,10 +169,12 @@ def decode(lines: bytes) -> list[list[Any]]:
 
 
 def hash_of(prompt: str) -> str:
-    """A short fingerprint of a prompt, to find requests with the same one: of its length and at most both its ends."""
+    """A short fingerprint of a prompt, to find requests with the same one: of its length and at most both its ends.
+    Two checksums take a third of the time of one digest; nobody's safety hangs on them."""
     if len(prompt) > 2 * END:
         prompt = f"{len(prompt)}{prompt[:END]}{prompt[-END:]}"
-    return hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    data = prompt.encode("utf-8", "surrogatepass")
+    return f"{zlib.crc32(data):08x}{zlib.adler32(data):08x}{len(data):x}"
 
 
 def readable(row: Sequence[Any]) -> dict[str, Any]:
