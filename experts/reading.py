@@ -42,20 +42,23 @@ def look(messages: Sequence[Message]) -> Reading:
     last = LAST[0]
     if last.messages is messages:
         return last
+    if not messages:
+        return EMPTY
     kinds = TEXT
     try:
         roles, texts = zip(*map(SAID, messages), strict=True)
-    except (KeyError, ValueError):  # one of both is missing, or there is no message
+    except KeyError:
         roles, texts = tuple(each.get("role") for each in messages), tuple(each.get("content") for each in messages)
     if not STRINGS.issuperset(map(type, texts)):
         kinds = TEXT.union(*(map(_kind, content) for content in texts if isinstance(content, list)))
         texts = tuple(map(text, texts))
-    words = (texts and roles[-1] == "user" and bare(texts[-1])) or _words(roles, texts)
+    words = (roles[-1] == "user" and bare(texts[-1])) or _words(roles, texts)
     last = LAST[0] = Reading(messages, roles, texts, sum(map(len, texts)), kinds, words)
     return last
 
 
-LAST = [Reading((), (), (), 0, TEXT, "")]
+EMPTY = Reading((), (), (), 0, TEXT, "")
+LAST = [EMPTY]
 
 
 def _words(roles: Sequence[Any], texts: Sequence[str]) -> str:
@@ -66,7 +69,7 @@ def _words(roles: Sequence[Any], texts: Sequence[str]) -> str:
             if words := bare(texts[place]):
                 return words
             last = last or texts[place]
-    return last or (texts[-1] if texts else "")
+    return last or texts[-1]
 
 
 def text(content: Any) -> str:

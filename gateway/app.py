@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain
 
 from gateway import asgi
 from gateway.errors import APIError
@@ -91,13 +92,12 @@ def raiser(error: APIError) -> Handler:
     return handler
 
 
-def _names() -> Iterator[str]:
-    while True:
-        random = os.urandom(8 * 256).hex(" ", 8)  # for many at once: each call of the system costs more than a name
-        for bits in random.split():
-            yield f"{int(time.time()):08x}{bits}"
+def _bits() -> list[str]:
+    return os.urandom(8 * 256).hex(" ", 8).split()  # for many at once: each call of the system costs more than a name
 
 
-request_id = _names().__next__
+SECONDS = map(int, iter(time.time, None))
+BITS = chain.from_iterable(iter(_bits, None))
+request_id = map("{:08x}{}".format, SECONDS, BITS).__next__
 """The name of a request in headers, answers and the ledger: the second of its birth, which tells the ledger where to
 look, and 64 random bits, all in hexadecimal."""

@@ -31,13 +31,13 @@ def follow(life: Life, found: Reading, headers: Mapping[bytes, bytes]) -> None:
     request = life.request
     if not ANY.isdisjoint(headers) or "prompt_cache_key" in request.options or request.native is not None:
         life.session = named(headers, request)
+    elif found.letters <= LONG and OPENING.issuperset(found.roles):
+        life.session = hash(found.texts)
+        return
     if not life.session:
-        begun = not OPENING.issuperset(found.roles)
-        if not begun and found.letters <= LONG:
-            life.session = hash(found.texts)
-            return
-        life.session = hash(tuple(map(ends, beginning(found))))
-        if not begun:
+        opening = beginning(found)
+        life.session = hash(tuple(map(ends, opening)))
+        if len(opening) == len(found.texts):
             return
     life.sticky = life.school.sessions.expert(life.key, life.session)
 
