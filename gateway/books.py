@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from asyncio import Future
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ from gateway.prompts import Keeper
 from policies.base import Decision, Policy, State
 from policies.batches import StoreUnavailable
 from policies.groups import Group
-from policies.lease import Moved
 from policies.ledger import Ledger, LedgerUnavailable
 from policies.pressure import steered
 from policies.rows import DecisionRow, OutcomeRow
@@ -71,21 +71,23 @@ class Books:
 
     def settled(self, tally: Tally, outcome: Outcome, kind: str) -> Group:
         """Queues an outcome's row; its group ends when it is durable."""
-        status = LEFT if kind == "client_left" else None
-        row = OutcomeRow.of(tally.life.request.id, tally.life.step, outcome, self.clock(), status)
-        if status == LEFT:
-            row = replace(row, reason=kind)
-        if tally.promise is not None and (moved := settle(tally, tally.promise, outcome)) is not None:
+        life, step, promise, now = tally.life, tally.life.step, tally.promise, self.clock()
+        name = life.request.id
+        if kind == "client_left":
+            row = replace(OutcomeRow.of(name, step, outcome, now, LEFT), reason=kind)
+        else:
+            row = OutcomeRow.of(name, step, outcome, now)
+        if promise is not None and (moved := settle(tally, promise, outcome)) is not None:
             if isinstance(moved, list):
-                self._booked(tally, tally.promise, tally.life.step, moved)
+                self.ledger.write(promise.row(name, step, outcome.expert, now, moved))
             else:
-                moved.add_done_callback(partial(self._booked, tally, tally.promise, tally.life.step))
+                moved.add_done_callback(partial(self._booked, promise, name, step, outcome.expert))
         self.count(outcome, kind)
         return self.ledger.write(row)
 
-    def _booked(self, tally: Tally, promise: Promise, step: int, moved: Moved | asyncio.Future[Any]) -> None:
-        """Queues the row of a settlement that the accounts have made, or could not."""
-        self.ledger.write(promise.row(tally.life.request.id, step, tally.expert.name, self.clock(), moved))
+    def _booked(self, promise: Promise, decision: str, step: int, expert: str, future: Future[Any]) -> None:
+        """Queues the row of a settlement that the store has made, or could not."""
+        self.ledger.write(promise.row(decision, step, expert, self.clock(), promise.moved(future)))
 
     def count(self, outcome: Outcome, kind: str) -> None:
         """Adds an outcome to the metrics."""

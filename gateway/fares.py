@@ -67,19 +67,26 @@ class Fare(Struct, frozen=True):
 
     def bound(self, request: Request, asked: Demand) -> Bound:
         """The most that a call can cost: its bytes are at least as many as its tokens."""
-        options, context = request.options, self.context
-        native = request.native is not None
-        told = given(request) if native or "max_tokens" in options or "max_completion_tokens" in options else None
-        prompt = context
+        options, native, prompt = request.options, request.native is not None, self.context
+        told: Any = options.get("max_tokens")
+        if native or told is not None and (type(told) is not int or told <= 0) or "max_completion_tokens" in options:
+            told = given(request)
         if asked.modalities == TEXT and not native:
             body = request.body
-            same = body is not None and body.options is options and body.messages is request.messages
-            size = body.size if same else sent(request)  # type: ignore[union-attr] # there is one if it is the same
-            prompt = min(size + TEMPLATE_TOKENS, context)
-        cap = self.longest if told is None else min(told, context)
-        choices = max(int(options.get("n") or 1), 1)
+            if body is not None and body.options is options and body.messages is request.messages:
+                size = body.size + TEMPLATE_TOKENS
+            else:
+                size = sent(request) + TEMPLATE_TOKENS
+            if size < prompt:
+                prompt = size
+        cap, used = self.longest, asked.tokens
+        choices = options.get("n")
+        choices = 1 if choices is None else max(int(choices or 1), 1)
+        if told is not None:
+            cap = told if told < self.context else self.context
+            used += told * choices
         amount = self.cpu - (-prompt * self.read - cap * choices * self.said) // MILLION
-        return Bound(amount, asked.tokens + (told or 0) * choices, cap, self.seconds, told)
+        return Bound(amount, used, cap, self.seconds, told)
 
 
 def sent(request: Request) -> int:

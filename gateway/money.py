@@ -23,7 +23,7 @@ from gateway.steering import Steering
 from gateway.terms import Accounts as Terms
 from policies.accounts import Accounts, Alarm
 from policies.book import Hold, Moves, Refused
-from policies.lease import Moved
+from policies.lease import Moved, Part
 from policies.limits import Scopes
 from policies.payers import Payer
 from policies.rows import SettlementRow
@@ -66,6 +66,9 @@ class Money:
         """By expert."""
         self._payers: dict[tuple[str, str, str], tuple[Scopes, Payer]] = {}
         """By key, user and expert, of callers seen lately: the key's scopes, and who pays."""
+        self._alone = not (self._by_user or self._by_expert)
+        self._by_key: dict[str, tuple[Scopes, Payer]] = {}
+        """The same where nothing but the key matters."""
 
     def scopes(self, key: str, request: Request, expert: str = "") -> Scopes:
         """Who asks whom: the user of the key, or if it is nobody's, the one that the body names."""
@@ -79,13 +82,23 @@ class Money:
 
     def allowance(self, key: str, request: Request) -> int | None:
         """Nano-dollars that the hard budgets leave, as last seen; `None` is no limit. Reserving decides."""
-        return None if self.accounts is None else self.payer(self.accounts, key, request).left()
+        accounts = self.accounts
+        if accounts is None:
+            return None
+        known = self._by_key.get(key)
+        if known is not None:
+            scopes, payer = known
+            if scopes is self.who(key):
+                payer.looked = now = accounts.clock()
+                if payer.since <= now < payer.until:
+                    return payer.left()
+        return self.payer(accounts, key, request).left()
 
     def payer(self, accounts: Accounts, key: str, request: Request, expert: str = "") -> Payer:
         """Who pays for a call, found once for as long as the same periods last."""
         mine = self.who(key)
         caller = key, self._user(mine, request) if self._by_user else "", expert if self._by_expert else ""
-        known, now = self._payers.get(caller), accounts.now()
+        known, now = self._payers.get(caller), accounts.clock()
         if known is not None:
             scopes, payer = known
             if scopes is mine and payer.since <= now < payer.until:
@@ -93,18 +106,23 @@ class Money:
                 return payer
         if len(self._payers) >= KNOWN:
             self._payers.clear()
+            self._by_key.clear()
         payer = accounts.payer(self.scopes(key, request, caller[2]))
         self._payers[caller] = mine, payer
+        if self._alone:
+            self._by_key[key] = mine, payer
         return payer
 
     def promise(
         self, key: str, expert: str, card: Card, request: Request, asked: Demand | None = None
     ) -> Promise | None:
-        """What is to be reserved before an expert is asked; `None` if nothing limits the call."""
+        """What is to be reserved before an expert is asked; `None` if nothing limits the call. Who pays was found a
+        moment ago, when the call was decided, unless the expert says who."""
         accounts = self.accounts
         if accounts is None:
             return None
-        payer = self.payer(accounts, key, request, expert)
+        known = self._by_key.get(key)
+        payer = known[1] if known is not None else self.payer(accounts, key, request, expert)
         if not payer.charges:
             return None
         fare = self._fares.get(expert)
@@ -139,16 +157,20 @@ class Promise(Struct, eq=False):
 
     def capped(self, request: Request, now: float) -> Request:
         """The request with the caps that the reservation relies on; what the client said stays. `now`: monotonic."""
-        bound, options, native = self.bound, request.options, request.native
-        if bound.told is None and "passed" not in options:
-            request = replace(request, options={**options, "max_tokens": bound.cap})
-            key = NATIVE.get(request.dialect)
-            if native is not None and key and native.get(key) is None:
-                request = replace(request, native={**native, key: bound.cap})
+        bound = self.bound
+        if bound.told is None and "passed" not in request.options:
+            request = self.told(request)
         if bound.seconds is not None:
             until = now + bound.seconds
             request = replace(request, deadline=until if request.deadline is None else min(until, request.deadline))
         return request
+
+    def told(self, request: Request) -> Request:
+        """The request with the length that an answer may have."""
+        native, key = request.native, NATIVE.get(request.dialect)
+        if native is not None and key and native.get(key) is None:
+            native = {**native, key: self.bound.cap}
+        return replace(request, options={**request.options, "max_tokens": self.bound.cap}, native=native)
 
     def reserve(self, name: str) -> Future[Hold | Refused] | None:
         """Asks the accounts for a hold; the future ends when they have answered, `None`: they have already."""
@@ -172,14 +194,9 @@ class Promise(Struct, eq=False):
             raise kind(message, cost=0, limit=answer.name, left=answer.left, retry_after=answer.retry_after)
         self.hold = answer
 
-    def row(
-        self, decision: str, step: int, expert: str, time: float, moved: Moved | Future[Any] | None
-    ) -> SettlementRow:
-        """What the ledger is told once the accounts have answered."""
-        state = "settled" if self.known else "abandoned"
-        if not isinstance(moved, list):
-            moved = self.moved(moved) if moved is not None else None
-            state = state if moved is not None else "late"
+    def row(self, decision: str, step: int, expert: str, time: float, moved: Moved | None) -> SettlementRow:
+        """What the ledger is told of how the accounts have moved; `None`: their store could not be told yet."""
+        state = "late" if moved is None else "settled" if self.known else "abandoned"
         return SettlementRow(
             decision, step, expert, time, state, self.bound.amount, self.booked, self.price, moved or ()
         )
@@ -226,7 +243,10 @@ def alarmed(alarm: Alarm) -> None:
 def settle(tally: Tally, promise: Promise, outcome: Outcome) -> Moved | Future[Any] | None:
     """Settles a call's reservation at what the call cost. Who refused a request has not billed it; else a cost that
     nobody knows is all that was reserved."""
-    cost, usage = outcome.cost, outcome.usage
+    cost, usage, hold = outcome.cost, outcome.usage, promise.hold
+    if type(hold) is Part and cost is not None and 0 <= cost <= hold.amount:  # as it should be
+        promise.hold, promise.booked = None, cost
+        return hold.end(cost)
     if cost is None and isinstance(outcome, Failure) and outcome.reason in UNBILLED:
         cost = 0
     tokens = None

@@ -65,7 +65,9 @@ class Accounts:
         """What of a call's scopes any budget or rate looks at."""
         self._steps = {limit.name: [(each, each * limit.amount) for each in limit.alarms] for limit in self.limits}
         """The shares of each budget that raise an alarm, and what spend reaches them."""
-        self._clock, self._alarm = clock or SteadyClock(), alarm
+        self.clock: Callable[[], float] = clock or SteadyClock()
+        """Unix seconds, as budgets see them."""
+        self._alarm = alarm
         self._payers = Payers(self.limits, self.rates)
         self._seen: Book | None = None
         """The rows that were looked at last."""
@@ -75,7 +77,7 @@ class Accounts:
         self._patience = Patience(store, longest_wait)
         self._draws = Draws(self._submit, self._watch, self._missed)
         name = f"slice-{secrets.token_hex(6)}"
-        self._leases = Leases(name, self._submit, self._finish, self._draws.gather, self._clock)
+        self._leases = Leases(name, self._submit, self._finish, self._draws.gather, self.clock)
 
     @classmethod
     def open(
@@ -110,11 +112,7 @@ class Accounts:
 
     def payer(self, scopes: Scopes) -> Payer:
         """Who pays for a call now, for as long as `payer.since <= now < payer.until`."""
-        return self._payers.of(scopes, self._clock())
-
-    def now(self) -> float:
-        """Unix seconds, as budgets see them."""
-        return self._clock()
+        return self._payers.of(scopes, self.clock())
 
     def allowance(self, scopes: Scopes) -> int | None:
         """Nano-dollars that hard budgets leave, as last seen; `None` if none applies. Reserving decides."""
@@ -149,7 +147,7 @@ class Accounts:
     ) -> Hold | asyncio.Future[Hold | Refused]:
         """The same for who has been found to pay."""
         if self._late or payer.rated:  # a store that fails is asked itself
-            now = self._clock()
+            now = self.clock()
             return self._alone(Order(name, amount, payer.charges, now, now + seconds + GRACE, tokens, price), payer)
         granted = self._leases.grant(payer, name, amount)
         if not isinstance(granted, Part):
@@ -172,8 +170,8 @@ class Accounts:
         tried again later."""
         if cost is not None and cost < 0:
             raise ValueError("a cost is at least 0")
-        if type(hold) is Part:
-            return self._leases.end(hold, cost)
+        if isinstance(hold, Part):
+            return hold.end(cost)
         if cost is None:
             return self._finish(Operation(hold.id, partial(Book.abandon, name=hold.id)))
         return self._finish(Operation(hold.id, partial(Book.settle, name=hold.id, cost=cost, tokens=tokens)))
@@ -196,13 +194,13 @@ class Accounts:
         How many were swept."""
         late, self._late = list(self._late.values()), {}
         await asyncio.gather(*(asyncio.shield(again()) for again in late))
-        names = await self.store.expired(self._clock())
+        names = await self.store.expired(self.clock())
         sweeps = [self._finish(Operation(name, partial(Book.sweep, name=name))) for name in names]
         return sum(await asyncio.gather(*map(_first_time, sweeps)))
 
     async def refresh(self) -> None:
         """Looks again at what all have spent."""
-        self._payers.saw(await self.store.balances(int(self._clock()) - LONGEST_PERIOD))
+        self._payers.saw(await self.store.balances(int(self.clock()) - LONGEST_PERIOD))
 
     def _submit(self, operation: Operation) -> asyncio.Future[Any]:
         """Queues it; the future has what it returned, and this process remembers what it saw on the way."""

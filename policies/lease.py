@@ -1,9 +1,13 @@
-"""A slice of the budgets as its process holds it: calls are granted out of it and end in it, all in memory."""
+"""A slice of the budgets as its process holds it: calls are granted out of it and end in it, all in memory.
+
+What is done for every call is written out: a call of a function for each step would cost as much as the step.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,10 +30,14 @@ class Slice:
     payer: Payer
     keys: tuple[Key, ...]
     accounts: tuple[Seen, ...]
+    gather: Callable[[Slice], None]
+    """Is told once calls are to be booked."""
     free: int = 0
     """What is granted to nobody."""
     spare: int = 0
-    """What it is topped up by for calls to come; 0 while they come slowly, and then what is free goes back at once."""
+    """What it has for calls to come; 0 while they come slowly, and then what is free goes back at once."""
+    least: int = 0
+    """What it keeps of that while calls come at all."""
     running: int = 0
     """Calls under way."""
     ended: int = 0
@@ -45,8 +53,9 @@ class Slice:
     told: list[asyncio.Future[None]] = field(default_factory=list)
     """Who waits until the calls that have ended are durable."""
     waiting: deque[Waiting] = field(default_factory=deque)
+    asked: bool = False
+    """Whether the store is being asked for more; `asking`: for how many of those that wait."""
     asking: int = 0
-    """For how many of those that wait the store is being asked."""
     used: float = 0.0
     topped: float = 0.0
     renewed: float = 0.0
@@ -113,3 +122,31 @@ class Part(Hold, eq=False):
 
     lease: Slice | None = None
     """`None` once it has ended."""
+
+    def end(self, cost: int | None) -> Moved | None:
+        """Books the call at its cost, the first time, and tells how that moves the accounts as this process sees them;
+        an unknown cost is all that it could cost. The store is told in a moment."""
+        mine, covered = self.lease, self.amount
+        if mine is None:
+            return None
+        self.lease = None
+        if cost is None:
+            cost = covered
+        rest = 0
+        if cost < covered and mine.spare:  # else all goes back
+            rest, covered = covered - cost, cost
+            mine.free += rest
+        if not mine.ended:
+            mine.gather(mine)
+        mine.running -= 1
+        mine.ended += 1
+        mine.spent += cost
+        mine.covered += covered
+        moved = []
+        for account in mine.accounts:
+            own = account.own
+            before = account.spent + own
+            account.own = own + cost
+            account.room += rest
+            moved.append((account.bucket, account.start, account.limit, before, before + cost))
+        return moved

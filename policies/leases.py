@@ -13,7 +13,7 @@ from typing import Any
 
 from policies.batches import StoreUnavailable
 from policies.book import Book, Key, Operation, Order, Refused
-from policies.lease import Moved, Part, Slice, Waiting
+from policies.lease import Part, Slice, Waiting
 from policies.payers import Payer
 from policies.slices import Topped, give_back, top_up
 
@@ -59,7 +59,7 @@ class Leases:
         if mine is None or mine.over:
             mine = payer.slice = self._slice(payer)
         mine.used = payer.looked
-        if not mine.waiting and mine.free >= amount:
+        if mine.free >= amount and not mine.waiting:
             mine.free -= amount
             for account in mine.accounts:
                 account.room -= amount
@@ -67,49 +67,24 @@ class Leases:
             return Part(name, amount, mine.id, mine)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         mine.waiting.append((name, amount, future))
-        if not mine.asking:
+        if not mine.asked:
             self._ask(mine)
         return future
 
-    def end(self, part: Part, cost: int | None) -> Moved | None:
-        """Books a call at its cost, the first time, and tells how that moves the accounts as this process sees them;
-        an unknown cost is all that it could cost. The store is told in a moment."""
-        mine, covered = part.lease, part.amount
-        if mine is None:
-            return None
-        part.lease = None
-        if cost is None:
-            cost = covered
-        rest = covered - cost
-        if rest > 0 and mine.spare:
-            covered = cost
-            mine.free += rest
-        else:
-            rest = 0  # goes back
-        if not mine.ended:
-            self._gather(mine)
-        mine.running -= 1
-        mine.ended += 1
-        mine.spent += cost
-        mine.covered += covered
-        moved = []
-        for account in mine.accounts:
-            own = account.own
-            before = account.spent + own
-            account.own = own + cost
-            account.room += rest
-            moved.append((account.bucket, account.start, account.limit, before, before + cost))
-        return moved
-
     def tend(self) -> None:
-        """Returns what calls do not come for, and keeps the rest from being swept."""
+        """Returns what calls do not come for, sees to it that they need not wait, and keeps the rest from being
+        swept."""
         now = self._clock()
-        for one in [each for each in self._all.values() if not (each.asking or each.waiting)]:
-            if not one.busy and (one.over or now - one.used > IDLE_SECONDS):
+        for one in [each for each in self._all.values() if not (each.asked or each.waiting)]:
+            idle = now - one.used > IDLE_SECONDS
+            if not one.busy and (one.over or idle):
                 self._drop(one)
                 continue
+            if one.free < one.spare // 2 and not idle:
+                self._ask(one)
+                continue
             if now - one.topped > QUICK_SECONDS:
-                one.spare //= 2
+                one.spare = max(one.spare // 2, 0 if idle else min(one.least, one.spare))
             unused = max(one.free - one.spare, 0)
             if unused or now - one.renewed > KEPT_SECONDS / 3:
                 self._return(one, unused)
@@ -129,24 +104,27 @@ class Leases:
         mine = self._current.get(payer.keys)
         if mine is None:
             self._made += 1
-            mine = Slice(f"{self._name}.{self._made}", payer, payer.keys, payer.accounts)
+            mine = Slice(f"{self._name}.{self._made}", payer, payer.keys, payer.accounts, self._gather)
             self._current[payer.keys] = self._all[mine.id] = mine
         return mine
 
     def _ask(self, mine: Slice, again: bool = False) -> None:
         """Asks the store for what all who wait need, and for more if calls come quickly."""
         now = self._clock()
-        needs = mine.needs()
-        if now - mine.topped < QUICK_SECONDS:
-            mine.spare = min(max(2 * mine.spare, SPARE_CALLS * mine.waiting[0][1]), MOST_SPARE)
-        mine.asking, mine.topped, mine.renewed = len(needs), now, now
+        needs, spare = mine.needs(), mine.spare
+        if not needs:
+            spare -= mine.free
+        elif now - mine.topped < QUICK_SECONDS:
+            mine.least = min(SPARE_CALLS * mine.waiting[0][1], MOST_SPARE)
+            spare = mine.spare = min(max(2 * spare, mine.least), MOST_SPARE)
+        mine.asked, mine.asking, mine.topped, mine.renewed = True, len(needs), now, now
         order = Order(mine.id, 0, mine.payer.charges, now, now + KEPT_SECONDS)
-        operation = Operation(mine.id, partial(top_up, order=order, needs=needs, spare=mine.spare), mine.keys)
+        operation = Operation(mine.id, partial(top_up, order=order, needs=needs, spare=spare), mine.keys)
         self._submit(operation).add_done_callback(partial(self._topped, mine, again))
 
     def _topped(self, mine: Slice, again: bool, future: asyncio.Future[Any]) -> None:
         waited = [mine.waiting.popleft() for _ in range(mine.asking)]
-        mine.asking = 0
+        mine.asked, mine.asking = False, 0
         error = future.exception()
         if error is None:
             topped: Topped = future.result()[0]
@@ -155,7 +133,7 @@ class Leases:
             self._retire(mine)  # nobody knows what it holds now
             for _, _, waiting in waited:
                 _fail(waiting, error)
-        if mine.waiting and not mine.asking:
+        if mine.waiting and not mine.asked:
             self._pass_on(mine)
         if self._closed:
             self._return(mine, mine.free)
@@ -200,7 +178,7 @@ class Leases:
     def _reclaim(self, mine: Slice) -> bool:
         """Returns what other slices on the same accounts have free; whether there was any."""
         keys = set(mine.keys)
-        others = [one for one in self._current.values() if one.free > 0 and not one.asking and keys & set(one.keys)]
+        others = [one for one in self._current.values() if one.free > 0 and not one.asked and keys & set(one.keys)]
         for one in others:
             self._return(one, one.free)
         return bool(others)

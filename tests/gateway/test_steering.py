@@ -52,7 +52,7 @@ async def test_a_new_period_goes_on_at_the_price_that_was_right(accounts):
     steering.factor({"team": "ml"})
     clock.now += 60
     before = steering.factor({"team": "ml"})
-    accounts._clock.now = clock.now = (clock.now // 3600 + 1) * 3600
+    accounts.clock.now = clock.now = (clock.now // 3600 + 1) * 3600
     assert steering.factor({"team": "ml"}) == before
 
 

@@ -8,7 +8,7 @@ import pytest
 from policies.batches import StoreUnavailable
 from policies.book import Book, Moves, Operation
 from policies.draws import Draws
-from policies.lease import Slice
+from policies.lease import Part, Slice
 from policies.payers import Payer, Seen
 from policies.slices import Draw
 
@@ -43,23 +43,21 @@ async def store():
     return Store()
 
 
-def held(name: str) -> Slice:
-    return Slice(name, Payer((), ()), (), (Seen("day", 0),))
+def held(store: Store, name: str) -> Slice:
+    return Slice(name, Payer((), ()), (), (Seen("day", 0),), store.draws.gather)
 
 
-def ended(store: Store, one: Slice, cost: int) -> None:
+def ended(one: Slice, cost: int) -> None:
     """A call of a slice has ended."""
-    if not one.ended:
-        store.draws.gather(one)
-    one.ended, one.spent, one.covered = one.ended + 1, one.spent + cost, one.covered + 10
-    one.accounts[0].own += cost
+    one.running += 1
+    Part("call", 10, one.id, one).end(cost)
 
 
 async def test_what_gathers_is_one_operation_and_one_sum_for_each_slice(store):
-    one, two = held("one"), held("two")
+    one, two = held(store, "one"), held(store, "two")
     for cost in (3, 4):
-        ended(store, one, cost)
-    ended(store, two, 5)
+        ended(one, cost)
+    ended(two, 5)
     waiting = [store.draws.durable(each) for each in (one, one, two)]
     await asyncio.sleep(0.05)
     [(operation, _)] = store.asked
@@ -73,11 +71,11 @@ async def test_what_gathers_is_one_operation_and_one_sum_for_each_slice(store):
 
 
 async def test_a_slice_is_told_of_one_sum_after_the_other(store):
-    one, two = held("one"), held("two")
-    ended(store, one, 1)
+    one, two = held(store, "one"), held(store, "two")
+    ended(one, 1)
     store.draws.flush()
-    ended(store, one, 2)
-    ended(store, two, 4)
+    ended(one, 2)
+    ended(two, 4)
     store.draws.flush()
     assert [operation.also for operation, _ in store.asked] == [("one",), ("two",)]
     await store.answer()
@@ -90,11 +88,11 @@ async def test_a_slice_is_told_of_one_sum_after_the_other(store):
 
 
 async def test_what_the_store_may_have_taken_is_told_again_under_the_same_number(store):
-    one = held("one")
-    ended(store, one, 1)
+    one = held(store, "one")
+    ended(one, 1)
     waiting = store.draws.durable(one)
     store.draws.flush()
-    ended(store, one, 2)
+    ended(one, 2)
     later = store.draws.durable(one)
     await store.answer(StoreUnavailable("full"))
     for each in (waiting, later, store.draws.durable(one)):
@@ -113,8 +111,8 @@ async def test_what_the_store_may_have_taken_is_told_again_under_the_same_number
 
 
 async def test_an_error_that_is_not_the_store_s_is_told_to_who_waits(store):
-    one = held("one")
-    ended(store, one, 1)
+    one = held(store, "one")
+    ended(one, 1)
     waiting = store.draws.durable(one)
     store.draws.flush()
     await store.answer(ValueError("odd"))
@@ -124,8 +122,8 @@ async def test_an_error_that_is_not_the_store_s_is_told_to_who_waits(store):
 
 
 async def test_a_store_that_is_cancelled_has_taken_nothing(store):
-    one = held("one")
-    ended(store, one, 1)
+    one = held(store, "one")
+    ended(one, 1)
     store.draws.flush()
     store.asked[0][1].cancel()
     await asyncio.sleep(0)
@@ -133,10 +131,10 @@ async def test_a_store_that_is_cancelled_has_taken_nothing(store):
 
 
 async def test_closing_tells_all_that_has_gathered(store):
-    one = held("one")
-    ended(store, one, 1)
+    one = held(store, "one")
+    ended(one, 1)
     store.draws.flush()
-    ended(store, one, 2)
+    ended(one, 2)
     closing = asyncio.create_task(store.draws.close())
     for _ in range(2):
         while not store.asked:

@@ -160,7 +160,7 @@ async def test_sweeping_and_tending_take_turns(open_accounts, monkeypatch):
     accounts, dies = open_accounts(DAY), open_accounts(DAY)
     await accounts.start()
     await dies.reserve("a", ME, nano(0.6))
-    accounts._clock.now += 100
+    accounts.clock.now += 100
     while accounts.balances(ME)["day"][1] == 0 or (await accounts.store.balances(0))[0].spent == 0:
         await asyncio.sleep(0.01)
     assert policies.leases.KEPT_SECONDS < 100

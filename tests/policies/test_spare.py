@@ -63,3 +63,31 @@ async def test_a_slice_takes_no_more_than_its_calls_need_however_slow_the_store_
     assert all(isinstance(hold, Hold) for hold in holds)
     assert sum(hold.amount for hold in holds) <= held <= 4 * AMOUNT * len(calls) < ALL / 100
     await accounts._patience.close()
+
+
+async def test_while_calls_keep_coming_none_of_them_waits():
+    store, now = Slow(), 1_000.0
+    accounts = Accounts(store, LIMITS, clock=lambda: now, longest_wait=1e9)  # type: ignore[arg-type] # no expired()
+    under_way: list[Any] = []
+    waited = []
+    for step in range(400):
+        now += 0.05
+        call = accounts.request(f"call {step}", {}, AMOUNT)
+        waited.append(isinstance(call, asyncio.Future))
+        under_way.append(call)
+        if len(under_way) > 8:
+            first = under_way.pop(0)
+            accounts.end(first.result() if isinstance(first, asyncio.Future) else first, AMOUNT // 2)
+        if step % 10 == 0:
+            accounts._draws.flush()
+            accounts._leases.tend()
+        for _ in range(2):
+            store.answer()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    assert sum(waited[:40]) < 10
+    assert sum(waited[40:]) == 0
+    held = sum(account.held for account in store.accounts.values())
+    assert held < 50 * AMOUNT
+    await accounts._patience.close()
