@@ -22,6 +22,8 @@ from bench.faults_cases import CASES, Case, Gap, truncated, verdict
 from bench.faults_flap import Flap, back
 from bench.faults_gateway import gateway, wall
 from bench.faults_grey import GREY, fate, traffic
+from bench.faults_hedge import judged as judged_hedges
+from bench.faults_hedge import talks
 from bench.faults_overload import OVERLOAD, judged, storm
 from bench.wall_times import OUTAGE
 from experts.base import SetupError
@@ -101,6 +103,8 @@ class Bench:
             await self.told("POST", "/reset")
             if case.id == "S15":
                 return Card(case, await self.flap(caller, case, seeds))
+            if case.id == "R17":
+                return Card(case, [await self.hedge(caller, case)])
             if case.id in GREY:
                 return Card(case, [await self.grey(caller, case)])
             if case.id in OVERLOAD:
@@ -159,6 +163,15 @@ class Bench:
         views = await traffic(lambda number: caller.ask(f"request {number}"), calls)
         fared = fate(views, await self.told("GET", "/bill"), case.fault)
         return Trial(0, *fared.verdict, max(views, key=lambda view: view.seconds), await calls(), Gap(0, False))
+
+    async def hedge(self, caller: Caller, case: Case) -> Trial:
+        """Requests of which one in twenty meets silence, some of them in a storm."""
+        views = await talks(lambda number: caller.ask(f"request {number}"))
+        bill = await self.told("GET", "/bill")
+        gaps = [await self.gap(caller, view, [call for call in bill if _asks(call, n)]) for n, view in enumerate(views)]
+        unknown = sum(abs(gap.amount) for gap in gaps if not gap.told)
+        worst = max(views, key=lambda view: view.seconds)
+        return Trial(0, *judged_hedges(views, bill, case.fault, unknown), worst, len(bill), Gap(0, False))
 
     async def overload(self, caller: Caller, case: Case) -> Trial:
         """Far more requests than can be answered."""
@@ -233,6 +246,10 @@ def show(result: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     console.print(f"truncated answers shown as whole: {result['truncated_as_success']}")
+
+
+def _asks(call: dict[str, Any], number: int) -> bool:
+    return bool(call["prompt"] == f"request {number}")
 
 
 def _gap(line: dict[str, Any]) -> str:

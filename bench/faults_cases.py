@@ -25,6 +25,8 @@ class Case:
     stream: bool = True
     health: int = 0
     """Failures in a row after which the gateway leaves an expert out; 0: never, so that every seed meets the fault."""
+    policy: str = ""
+    """The policy's table, if it is another than usual."""
     others: int = 1
     """Sound experts beside the faulty one."""
     explore: float = 0.0
@@ -41,6 +43,12 @@ class Case:
 
 EIGHT: dict[str, Any] = {"fallback": "steady", "health": 5, "others": 7, "explore": 1.0, "patience": 20.0}
 """A request goes to any of eight experts, and no deadline ends what is merely slow."""
+HEDGE = """
+use = "policies.hedge:Hedge"
+times = 0.0
+seconds = 0.5
+inner = { use = "policies.pick:Utility", usd_per_quality = 0.01 }
+"""
 ALONE: dict[str, Any] = {"health": 5, "others": 0, "patience": 20.0}
 SEATED = {"faulty": {"limits": {"connections": SEATS, "waiting": SEATS // 2}}}
 """What the operator of an expert that never refuses has to say: how many it takes at once, and how many may wait."""
@@ -88,6 +96,7 @@ CASES = (
     Case("R16", "500 always, all at once", attempts=1),
     Case("R30-refuses", "five times what the expert takes", stream=False, **ALONE),
     Case("R30-queues", "the same, and it would let them wait", stream=False, experts=SEATED, **ALONE),
+    Case("R17", "silence for one in twenty, and a hedge", policy=HEDGE, patience=20.0),
     Case("R19", "closes kept connections", attempts=2),
 )
 

@@ -97,7 +97,7 @@ async def gateway(case: Case, port: int, scale: float, folder: Path) -> AsyncIte
 def configuration(case: Case, port: int, scale: float) -> str:
     """The operator's file of a case."""
     scale *= case.patience
-    policy = POLICY.format(failures=case.health, explore=case.explore)
+    policy = POLICY.format(failures=case.health, policy=case.policy or UTILITY.format(explore=case.explore))
     tables = [expert("faulty", case.fault, port, scale, case.experts), policy]
     more = {"continues": "prefill", **case.experts.get("sound", {})}
     for number in range(case.others):
@@ -128,6 +128,9 @@ failures_in_a_row = {failures}
 [router]
 use = "routers.simple:Cards"
 [policy]
+{policy}
+"""
+UTILITY = """
 use = "policies.pick:Utility"
 usd_per_quality = 0.01
 explore = {explore}

@@ -12,6 +12,8 @@ OUTAGE = 6.0
 """Seconds at scale 1; a tenth of the published benchmark's."""
 STEADY, WELL_FOR = 0.05, 30
 """Seconds to the first word of an expert that will turn grey, and the calls before it does."""
+SILENT, CALM = 2.0, 400
+"""Seconds of silence that one prompt in twenty meets, and the number from which on all do."""
 SEATS, SERVICE = 8, 0.2
 """Calls that an expert answers at once, and the seconds that each takes."""
 
@@ -54,11 +56,19 @@ def seated(refuses: bool) -> Fault:
     return fault
 
 
+async def seldom_silent(call: Call) -> None:
+    """One prompt in twenty waits for its answer, and every one of a storm."""
+    if call.argument % 20 == 7 or call.argument >= CALM:
+        await call.sleep(SILENT)
+    await ok(call)
+
+
 FAULTS: dict[str, Fault] = {
     "S15": flap,
     "R15-slow": grows_slow,
     "R15-errors": fails_at_times,
     "R30-queues": seated(refuses=False),
     "R30-refuses": seated(refuses=True),
+    "R17": seldom_silent,
     "steady": steady,
 }
