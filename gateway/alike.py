@@ -7,9 +7,10 @@ string of JSON; whatever else comes goes the long way.
 from __future__ import annotations
 
 import re
-from typing import Any
+from functools import lru_cache
+from typing import Any, Protocol
 
-import orjson
+from orjson import JSONDecodeError, loads
 
 from experts.base import Chunk
 
@@ -22,49 +23,83 @@ END, END_CR = b"\n\n", b"\r\n\r\n"
 HEAD = b"data: "
 
 
+class Heard(Protocol):
+    """What keeps account of a stream."""
+
+    chunks: int
+    said: list[str]
+    letters: int
+
+
+@lru_cache(maxsize=4096)
+def sized(size: int) -> bytes:
+    """The line before a chunk of HTTP."""
+    return b"%x\r\n" % size
+
+
 class Alike:
     """What the last chunk of one stream had around its words, at the expert and at the client."""
 
-    __slots__ = ("after", "before", "our_after", "our_before", "our_seam", "seam", "tries")
+    __slots__ = ("after", "around", "before", "chunked", "our_after", "our_before", "our_seam", "seam", "tries")
 
-    def __init__(self) -> None:
+    def __init__(self, chunked: bool) -> None:
+        """`chunked`: whether the client is sent chunks of HTTP."""
         self.before = self.after = self.seam = self.our_before = self.our_after = self.our_seam = b""
+        self.chunked = chunked
+        self.around = 0
+        """Bytes around the words at the client."""
         self.tries = TRIES
 
-    def taken(self, data: bytes) -> tuple[bytes, list[str]] | None:
-        """What the client gets for a read that holds nothing but such chunks, and their words; else `None`."""
+    def taken(self, data: bytes, heard: Heard) -> bytes | None:
+        """What the client is to be sent for a read that holds nothing but such chunks, whose words are noted; else
+        `None`."""
         before, after = self.before, self.after
-        if not (before and data.startswith(before) and data.endswith(after)) or len(data) < len(before) + len(after):
+        begin, end = len(before), len(data) - len(after)
+        if not before or data[:begin] != before or data[end:] != after:
             return None
-        said = data[len(before) : -len(after)]
+        said = data[begin:end]
         try:
-            if self.seam not in said:
-                texts = [orjson.loads(b'"%b"' % said)]
+            if said.find(self.seam) < 0:
+                text = loads(data[begin - 1 : end + 1])  # with its quotation marks
+                heard.chunks += 1
+                heard.said.append(text)
+                heard.letters += len(text)
             else:
-                parts = said.split(self.seam)
-                texts = [orjson.loads(b'"%b"' % part) for part in parts]
-                said = self.our_seam.join(parts)
-        except orjson.JSONDecodeError:
+                said = self._several(said, heard)
+        except JSONDecodeError:
             return None
         self.tries = TRIES
-        return b"%b%b%b" % (self.our_before, said, self.our_after), texts
+        if not self.chunked:
+            return b"".join((self.our_before, said, self.our_after))
+        return b"".join((sized(self.around + len(said)), self.our_before, said, self.our_after, b"\r\n"))
+
+    def _several(self, said: bytes, heard: Heard) -> bytes:
+        """The words of several chunks, with what the client gets between them. Raises JSONDecodeError."""
+        parts = said.split(self.seam)
+        texts: list[str] = [loads(b'"%b"' % part) for part in parts]
+        heard.chunks += len(texts)
+        heard.said += texts
+        heard.letters += sum(map(len, texts))
+        return self.our_seam.join(parts)
 
     def learn(self, data: bytes, chunk: Chunk, out: bytes) -> None:
-        """Learns from a read that was one event, its chunk, and the event that the client got."""
+        """Learns from a read's last event, its chunk, and the event that the client got."""
         if self.tries <= 0 or chunk.data is None or not out:
             return
         self.tries -= 1
-        end = END_CR if data.endswith(END_CR) else END
-        if len(data) != len(HEAD) + len(chunk.data) + len(end) or not data.startswith(HEAD):
+        event = b"".join((HEAD, chunk.data, END_CR if data.endswith(END_CR) else END))
+        if not data.endswith(event):
             return
+        data = event
         theirs, ours = CONTENT.search(data), CONTENT.search(out)
-        if theirs is None or ours is None or orjson.loads(b'"%b"' % theirs[1]) != chunk.delta.get("content"):
+        if theirs is None or ours is None or loads(b'"%b"' % theirs[1]) != chunk.delta.get("content"):
             return
         before, after = data[: theirs.start(1)], data[theirs.end(1) :]
-        if _only_words(orjson.loads(before[len(HEAD) :] + PROBE.encode() + after)):
+        if _only_words(loads(before[len(HEAD) :] + PROBE.encode() + after)):
             self.before, self.after, self.seam = before, after, after + before
             self.our_before, self.our_after = out[: ours.start(1)], out[ours.end(1) :]
             self.our_seam = self.our_after + self.our_before
+            self.around = len(self.our_seam)
 
 
 def _only_words(payload: dict[str, Any]) -> bool:

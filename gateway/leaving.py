@@ -82,7 +82,7 @@ class Leaving(Sink):
             if call.status != 200:
                 raise of_status(call.status, call.headers, b"".join(call.parts), time.time())
             if not streamed:
-                call.tally.note(whole(b"".join(call.parts), call.progress))
+                call.tally.note(whole(b"".join(call.parts), call.expert.progress()))
         except ExpertError as error:
             self.fail(error)
         else:

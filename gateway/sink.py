@@ -10,7 +10,7 @@ from experts import sse
 from experts.base import BrokenOff, ExpertError
 from experts.card import NANO
 from experts.http1_exchange import Exchange, Headers, HTTPError, Sink
-from experts.openai_answer import Progress
+from experts.openai_answer import usual
 from experts.openai_errors import of_status, of_transport
 from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece, whole
 from gateway import chat
@@ -23,6 +23,8 @@ from policies.groups import Group
 if TYPE_CHECKING:
     from gateway.hot import Hot
 
+LARGEST_READ = 256 * 1024
+"""Bytes that come from an expert at once, at most."""
 EVENTS = b"text/event-stream"
 JSON: Headers = [(b"content-type", b"application/json")]
 PLAIN = b"content-type: application/json\r\nx-lyceum-expert: %b\r\nx-lyceum-decision: %b\r\nx-lyceum-cost: %d.%09d\r\n"
@@ -36,16 +38,15 @@ STREAM: Headers = [
 class Call(Sink):
     """One expert being asked: a sink for its bytes."""
 
-    __slots__ = ("exchange", "expert", "headers", "hot", "parts", "progress", "size", "status", "tally")
+    __slots__ = ("exchange", "expert", "headers", "hot", "parts", "size", "status", "tally")
 
     def __init__(self, hot: Hot, expert: OpenAIHTTP) -> None:
         self.hot, self.expert = hot, expert
         self.tally = Tally(hot.life, expert, hot.life.school.clock())
-        self.progress: Progress = expert.progress()
         self.exchange: Exchange | None = None
-        self.status, self.headers = 0, []  # type: int, Headers
+        self.status = self.size = 0
+        self.headers: Headers = []
         self.parts: list[bytes] = []
-        self.size = 0
 
     def on_head(self, status: int, headers: Headers) -> None:
         self.status, self.headers = status, headers
@@ -111,8 +112,8 @@ class Plain(Call):
             self.failed(error)
 
     def whole(self, body: bytes) -> None:
-        tally = self.tally
-        tally.note(whole(body, self.progress))
+        tally, expert = self.tally, self.expert
+        tally.note(usual(body, expert.card.price) or whole(body, expert.progress()))
         self.answered = answer = tally.answer()
         if answer.finish_reason is None:
             raise BrokenOff("the expert's answer has no end", cost=answer.cost)
@@ -138,7 +139,10 @@ class Plain(Call):
 class Stream(Call):
     """A streamed answer: held until it says something and its decision is recorded, then passed on event by event."""
 
-    __slots__ = ("alike", "begun", "calm", "ended", "events", "held", "open", "reader")
+    # fmt: off
+    __slots__ = ("alike", "begun", "calm", "ended", "events", "held", "line", "most", "open", "progress", "quick",
+                 "reader")
+    # fmt: on
 
     def __init__(self, hot: Hot, expert: OpenAIHTTP) -> None:
         super().__init__(hot, expert)
@@ -146,64 +150,66 @@ class Stream(Call):
         model = expert.name if hot.names_expert else request.model
         self.events = chat.Events(request, model, int(time.time()))
         self.reader = sse.Reader(expert.limits.answer_bytes)
-        self.alike = Alike()
+        self.progress = expert.progress()
+        self.line = hot.turn.line
+        self.alike = Alike(chunked=not hot.turn.old)
         self.held: list[bytes] = []
         self.begun = self.open = self.ended = False
-        self.calm = 0
-        """Chunks up to which an answer keeps to its cap for certain."""
+        self.quick = False
+        """Whether the next read may go on without being parsed, if it is like one before."""
+        self.calm = self.most = 0
+        """Chunks, and letters, up to which an answer keeps to its cap for certain."""
 
     def on_head(self, status: int, headers: Headers) -> None:
         super().on_head(status, headers)
         kind = dict(headers).get(b"content-type", b"")
         cap = room(self.tally)
         self.calm = sys.maxsize if cap is None else cap
+        self.most = MOST_LETTERS * self.calm
         self.open = status == 200 and kind.split(b";")[0].strip().lower() == EVENTS
 
     def on_data(self, data: bytes) -> None:
-        if not self.open:
+        tally = self.tally
+        if self.quick and (out := self.alike.taken(data, tally)) is not None:
+            self.line.send(out)
+            if self.line.paused:
+                self.slow()
+        elif not self.open:
             super().on_data(data)
             return
-        if self.ended:
-            return
-        try:
-            out = self.read(data)
-        except (ExpertError, sse.TooLong) as error:
-            self.drop(error if isinstance(error, ExpertError) else self.progress.broken_off(str(error)))
-            return
-        if self.begun and out:
-            self.put(out)
-        if not self.ended and self.suspect() and beyond(self.tally):
+        elif not self.ended:
+            try:
+                self.read(data)
+            except (ExpertError, sse.TooLong) as error:
+                self.drop(error if isinstance(error, ExpertError) else self.progress.broken_off(str(error)))
+                return
+        suspect = tally.chunks > self.calm or tally.letters > self.most or tally.usage is not None
+        if suspect and not self.ended and beyond(tally):
             self.cut()
 
-    def suspect(self) -> bool:
-        """Whether the answer may have gone on beyond its cap: looked at with every chunk, so nothing is computed."""
-        tally, calm = self.tally, self.calm
-        return tally.chunks > calm or tally.letters > MOST_LETTERS * calm or tally.usage is not None
-
-    def read(self, data: bytes) -> bytes:
-        """The events of a piece, as the client is to see them; held back until they say something."""
-        if self.begun and (known := self.alike.taken(data)) is not None and self.reader.skips(len(data)):
-            self.tally.heard(known[1])
-            return known[0]
-        out = []
-        speaks = False
-        events = self.reader.feed(data)
-        for event in events:
-            if event.data == b"[DONE]":
-                self.end()
-                break
-            chunk = piece(event, self.progress)
-            self.tally.note(chunk)
-            out.append(self.events.of(chunk))
-            speaks = speaks or says_something(chunk)
-        if self.begun:
-            if len(events) == 1 and out:
-                self.alike.learn(data, chunk, out[0])
-            return b"".join(out)
-        self.held += out
-        if speaks:
+    def read(self, data: bytes) -> None:
+        """The events of a piece; held back until they say something. Raises ExpertError and TooLong."""
+        out: list[bytes] = []
+        done = speaks = False
+        try:
+            events = self.reader.feed(data)
+            for event in events:
+                if event.data == b"[DONE]":
+                    done = True
+                    break
+                chunk = piece(event, self.progress)
+                self.tally.note(chunk)
+                out.append(self.events.of(chunk))
+                speaks = speaks or says_something(chunk)
+        finally:  # also what came before an error: it is noted as said
+            self.pass_on(out)
+        if done:
+            self.end()
+        elif not self.begun and speaks:
             self.hot.when_durable(None, self.begin)
-        return b""
+        elif self.begun and events:
+            self.alike.learn(data, chunk, out[-1])
+        self.quick = self.begun and not self.ended and self.reader.skips(LARGEST_READ)
 
     def begin(self) -> None:
         """The head and what was held, unless another expert has taken over since."""
@@ -215,13 +221,20 @@ class Stream(Call):
         turn.put(b"".join(self.held), head)
         self.held.clear()
 
-    def put(self, out: bytes) -> None:
-        """To the client; one that reads slowly slows the expert down."""
-        line = self.hot.turn.line
-        self.hot.turn.put(out)
-        if line.paused and self.exchange is not None:
+    def pass_on(self, out: list[bytes]) -> None:
+        """To the client, once it has been sent the head."""
+        if not self.begun:
+            self.held += out
+        elif data := b"".join(out):
+            self.hot.turn.put(data)
+            if self.line.paused:
+                self.slow()
+
+    def slow(self) -> None:
+        """A client that reads slowly slows the expert down."""
+        if self.exchange is not None:
             self.exchange.pause()
-            line.on_writable = self.exchange.resume
+            self.line.on_writable = self.exchange.resume
 
     def end(self) -> None:
         """The expert said that it is done. Raises ExpertError unless the answer is whole."""

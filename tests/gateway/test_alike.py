@@ -30,13 +30,28 @@ def framed(data: bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
+class Heard:
+    """Keeps account of what was said."""
+
+    def __init__(self) -> None:
+        self.chunks = self.letters = 0
+        self.said: list[str] = []
+
+
 class Stream:
     """What a stream of the gateway knows, without its connections."""
 
     def __init__(self) -> None:
         self.events = Events(Request((), {"stream": True}), "ours", 1)
         self.progress = Progress(Price())
-        self.alike = Alike()
+        self.alike = Alike(chunked=False)
+
+    def taken(self, data: bytes) -> tuple[bytes, list[str]] | None:
+        heard = Heard()
+        out = self.alike.taken(data, heard)
+        assert (heard.chunks, heard.letters) == (len(heard.said), sum(map(len, heard.said)))
+        assert out is not None or not heard.said
+        return None if out is None else (out, heard.said)
 
     def long_way(self, data: bytes, end: bytes = b"\n\n") -> bytes:
         chunk = piece(Event(data), self.progress)
@@ -58,7 +73,7 @@ def test_chunks_that_differ_in_words_alone_come_out_as_if_they_had_been_parsed(t
         json.dumps(json.loads(event(text, **more)), ensure_ascii=ascii).encode("utf-8", "surrogatepass")
         for text in texts
     ]
-    taken = stream.alike.taken(b"".join(map(framed, datas)))
+    taken = stream.taken(b"".join(map(framed, datas)))
     assert taken is not None
     assert taken[1] == texts
     assert said(taken[0]) == said(b"".join(map(stream.long_way, datas)))
@@ -70,7 +85,7 @@ def test_what_is_no_string_of_json_is_never_passed_on(data):
     stream.long_way(event("first"))
     before, after = framed(event("@")).split(b"@")
     read = before + data + after
-    taken = stream.alike.taken(read)
+    taken = stream.taken(read)
     try:
         whole = [json.loads(each.removeprefix(b"data: ")) for each in read.split(b"\n\n")[:-1]]
         fine = [each["choices"][0]["delta"]["content"] for each in whole]
@@ -104,8 +119,8 @@ def test_what_is_no_string_of_json_is_never_passed_on(data):
 def test_whatever_differs_in_more_than_words_goes_the_long_way(other):
     stream = Stream()
     stream.long_way(event("first"))
-    assert stream.alike.taken(framed(event("x"))) is not None
-    assert stream.alike.taken(other) is None
+    assert stream.taken(framed(event("x"))) is not None
+    assert stream.taken(other) is None
 
 
 @pytest.mark.parametrize(
@@ -123,13 +138,20 @@ def test_whatever_differs_in_more_than_words_goes_the_long_way(other):
 def test_nothing_is_learned_from_a_chunk_that_says_more_than_words(first):
     stream = Stream()
     stream.long_way(first)
-    assert stream.alike.taken(framed(first)) is None
+    assert stream.taken(framed(first)) is None
+
+
+def test_the_last_event_of_a_read_teaches_as_well():
+    stream = Stream()
+    chunk = piece(Event(event("second")), stream.progress)
+    stream.alike.learn(framed(event("first", "stop")) + framed(event("second")), chunk, stream.events.of(chunk))
+    assert stream.taken(framed(event("x"))) is not None
 
 
 def test_servers_that_end_their_lines_with_two_characters_are_learned_too():
     stream = Stream()
     stream.long_way(event("first"), b"\r\n\r\n")
-    taken = stream.alike.taken((b"data: " + event("x") + b"\r\n\r\n") * 2)
+    taken = stream.taken((b"data: " + event("x") + b"\r\n\r\n") * 2)
     assert taken is not None
     assert said(taken[0]) == said(framed(event("x", model="ours")) * 2)
 
@@ -138,5 +160,19 @@ def test_learning_is_given_up_where_every_chunk_differs():
     stream = Stream()
     for moment in range(TRIES + 1):
         stream.long_way(event("x", created=moment))
-    assert stream.alike.taken(framed(event("x", created=TRIES - 1))) is not None
-    assert stream.alike.taken(framed(event("x", created=TRIES))) is None
+    assert stream.taken(framed(event("x", created=TRIES - 1))) is not None
+    assert stream.taken(framed(event("x", created=TRIES))) is None
+
+
+def test_a_client_that_is_sent_chunks_of_http_gets_a_read_as_one():
+    stream = Stream()
+    stream.alike = Alike(chunked=True)
+    stream.long_way(event("first"))
+    for number in (1, 2, 30):
+        said = b"".join(framed(event("\u00e9" * place)) for place in range(number))
+        ours = b"".join(framed(event("\u00e9" * place, model="ours")) for place in range(number))
+        taken = stream.taken(said)
+        assert taken is not None
+        size, _, rest = taken[0].partition(b"\r\n")
+        assert json.loads(rest[6:].split(b"\n\n")[0]) == json.loads(ours[6:].split(b"\n\n")[0])
+        assert (int(size, 16), rest[-2:]) == (len(rest) - 2, b"\r\n")
