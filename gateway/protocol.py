@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
                 self.loop.call_later(AGAIN_SECONDS, self.part)
             elif self.between:
                 self.transport.abort()
-        elif not self.url and not self.unread():
+        elif not self.url and not self.transport.is_closing() and not self.unread():
             self.transport.close()
 
     def unread(self) -> bool:
