@@ -22,6 +22,8 @@ DECISIONS = 400
 EMBEDDED = 25
 STORED = 100_000
 TOKENS = 300
+CUTS = (("fp32", 128), ("int8", 128), ("int8", 64))
+"""Precisions of the encoder, and the tokens after which it cuts; the last is what comes with us."""
 STATE = Path("state")
 WEIGHTS = "all-minilm-l6-v2"
 DIMENSIONS = 384
@@ -35,7 +37,10 @@ def decisions(stored: int = STORED, state: Path = STATE) -> dict[str, float | st
     decide = decider()
     return {
         f"one decision, {EXPERTS} experts, embedding excluded": each(decide, DECISIONS),
-        **{f"embedding ({name}) + decision, {TOKENS} tokens": cost for name, cost in embedded(decide, state).items()},
+        **{
+            f"embedding ({name}) + decision, a prompt of {TOKENS}": cost
+            for name, cost in embedded(decide, state).items()
+        },
         **nearest(stored),
     }
 
@@ -69,23 +74,24 @@ def each(step: Callable[[int], object], count: int) -> float:
 
 
 def embedded(decide: Callable[..., None], state: Path) -> dict[str, float | str]:
-    """The same with the embedding of a long prompt, for each precision of the encoder."""
-    from routers.encoders import PRECISIONS, MiniLM
+    """The same with the embedding of a long prompt, for several ways to make it."""
+    from routers.encoders import MiniLM
 
+    ways = {f"{precision}, {cut} tokens": (precision, cut) for precision, cut in CUTS}
     if not (state / "weights" / WEIGHTS).exists():
-        return dict.fromkeys(PRECISIONS, f"missing: `lyceum weights fetch {WEIGHTS}`")
+        return dict.fromkeys(ways, f"missing: `lyceum weights fetch {WEIGHTS}`")
     words = "train " * TOKENS
     costs: dict[str, float | str] = {}
-    for precision in PRECISIONS:
-        encoder = MiniLM(str(state / "encoder"), str(state / "weights"), precision=precision)
+    for name, (precision, cut) in ways.items():
+        encoder = MiniLM(str(state / "encoder"), str(state / "weights"), cut, precision)
 
         def both(number: int, encode: Callable[[list[str]], Any] = encoder.encode) -> None:
             decide(number, encode([f"{number} {words}"])[0])
 
         try:
-            costs[precision] = each(both, EMBEDDED)
+            costs[name] = each(both, EMBEDDED)
         except SetupError as error:
-            costs[precision] = f"missing: {error}"
+            costs[name] = f"missing: {error}"
     return costs
 
 

@@ -72,6 +72,7 @@ use = "routers.encoders:MiniLM"
 folder = "{folder}/encoder"
 weights = "{folder}/weights"
 precision = "int8"
+tokens = 64
 """
 
 
