@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from experts.base import Failure, Outcome
+from experts.base import Answer, Failure, Outcome
 
 if TYPE_CHECKING:
     from gateway.life import Tally
@@ -41,18 +41,20 @@ class Pace(Struct):
     usual: float = 0.0
     seen: int = 0
 
-    def learn(self, pace: float, slow: bool) -> None:
-        """One more answer; the first ones move it further, `slow` ones hardly."""
-        step = 1 + (SLOW_STEP if slow else max(STEP, 1 / (self.seen + 1)))
-        self.seen += 1
-        if self.usual == 0:
-            self.usual = pace
-        else:
-            self.usual *= step if pace > self.usual else 1 / step
-
     def slow(self, seconds: float, work: float, times: float) -> bool:
         """Whether so many seconds are too many for that work."""
-        return bool(times) and self.seen >= SETTLED and seconds > max(FLOOR_SECONDS, times * self.usual * work)
+        if seconds <= FLOOR_SECONDS or not times:
+            return False
+        return self.seen >= SETTLED and seconds > times * self.usual * work
+
+    def learn(self, pace: float, slow: bool) -> None:
+        """One more answer; the first ones move it further, `slow` ones hardly."""
+        self.seen = seen = self.seen + 1
+        step = 1 + (SLOW_STEP if slow else STEP if seen * STEP > 1 else 1 / seen)
+        if pace > self.usual:
+            self.usual = self.usual * step if self.usual else pace
+        else:
+            self.usual /= step
 
 
 class Watched(Struct):
@@ -71,10 +73,6 @@ class Watched(Struct):
     """The request that tries whether it is well again."""
     trials: int = TRIALS
     """Good ones that it still has to pass."""
-
-    def pace(self, tally: Tally) -> Pace:
-        """What is usual for requests of that kind."""
-        return self.streams if tally.life.request.stream else self.plain
 
 
 class Outliers:
@@ -111,18 +109,31 @@ class Outliers:
 
     def ended(self, tally: Tally, outcome: Outcome) -> None:
         """Remembers how asking an expert ended. Who refuses is not ill, and a client that left says nothing."""
-        watched = self.watched[tally.expert.name]
+        watched, name = self.watched[outcome.expert], outcome.expert
         counted = watched.waiting.pop(tally, True)
         if isinstance(outcome, Failure):
             if not counted and outcome.reason in FAULTS and _status(outcome) != 429:
-                self.count(outcome.expert, watched, tally, bad=True)
+                self.count(name, watched, tally, bad=True)
         elif outcome.finish_reason is not None:
-            seconds, work, pace = _seconds(tally, outcome), _work(tally, outcome), watched.pace(tally)
-            bad = pace.slow(seconds, work, self.slow)
-            pace.learn(seconds / work, bad)
+            bad = self.took(watched, tally, outcome)
             if not counted:
-                self.count(outcome.expert, watched, tally, bad)
-        self.unknown(tally)
+                if bad or self.grey:
+                    self.count(name, watched, tally, bad)
+                else:
+                    watched.recent.append(False)
+        if watched.trial is tally:
+            watched.trial = None
+
+    def took(self, watched: Watched, tally: Tally, answer: Answer) -> bool:
+        """Learns how long an answer took, without what a client that reads slowly adds; whether that was too long."""
+        seconds, work, pace = answer.timing.total, _work(tally), watched.plain
+        if tally.life.request.stream:
+            seconds, pace = answer.timing.first or seconds, watched.streams
+        elif answer.usage is not None:
+            work += answer.usage.completion_tokens or 0
+        slow = seconds > FLOOR_SECONDS and pace.slow(seconds, work, self.slow)
+        pace.learn(seconds / work, slow)
+        return slow
 
     def dead(self, tally: Tally) -> None:
         """The expert fails all the time, and is left out for that: it is not grey, and begins anew when it is back."""
@@ -186,15 +197,6 @@ def _status(failure: Failure) -> int | None:
     return failure.error.about.get("status") if failure.error is not None else None
 
 
-def _seconds(tally: Tally, outcome: Outcome) -> float:
-    """What a client that reads slowly cannot lengthen."""
-    timing = outcome.timing
-    return timing.first if tally.life.request.stream and timing.first is not None else timing.total
-
-
-def _work(tally: Tally, outcome: Outcome | None = None) -> float:
-    """How much there is to do for what `_seconds` are taken, in tokens."""
-    work = OVERHEAD + tally.life.demand.tokens / PROMPT_TOKENS
-    if outcome is None or outcome.usage is None or tally.life.request.stream:
-        return work
-    return work + (outcome.usage.completion_tokens or 0)
+def _work(tally: Tally) -> float:
+    """How much there is to do until the first word, in tokens."""
+    return OVERHEAD + tally.life.demand.tokens / PROMPT_TOKENS
