@@ -61,7 +61,9 @@ class Books:
             "money_error": self.error()
             + max(billed - total, self.booked - total, 0)
             + abs(total - sum(spent.values())),
-            "rows_lost": len(set(self.answered.values()) - self.names) + len(self.answered.keys() & set(unrecorded)),
+            "rows_lost": sum(
+                name not in self.names or prompt not in self.costs for prompt, name in self.answered.items()
+            ),
             "unrecorded": len(unrecorded),
             "swept": total - self.booked,
             "unused": budget - total,

@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from experts.base import SetupError
 
+TRIES = 20
 CONFIG = """
 [server]
 port = {port}
@@ -48,6 +50,8 @@ class Replica:
     secrets: Mapping[str, str]
     port: int = 0
     killed: int = 0
+    late: int = 0
+    """How often it could not start again at once."""
     log: list[str] = field(default_factory=list)
     process: asyncio.subprocess.Process | None = None
     keeping: asyncio.Task[None] | None = None
@@ -95,7 +99,15 @@ class Replica:
             if ended not in (0, -signal.SIGKILL):
                 raise SetupError(f"a gateway ended with {ended}: {self.log[-1:]}")
             if not self.over:
-                await self.serve()
+                await self.again()
+
+    async def again(self) -> None:
+        """As a supervisor does: tried until it comes up, since a store may be too busy to answer it."""
+        for _ in range(TRIES):
+            with suppress(SetupError):
+                return await self.serve()
+            self.late += 1
+        return await self.serve()
 
     def kill(self) -> bool:
         """SIGKILL; whether it lived."""

@@ -69,6 +69,8 @@ class Run:
     ended: Counter[str] = field(default_factory=Counter)
     answered: dict[str, str] = field(default_factory=dict)
     kills: int = 0
+    late: int = 0
+    """How often a gateway could not start again at once."""
 
     async def clients(self, number: int, spender: int | None = None) -> None:
         """The clients of one gateway, or one that spends what is left for a key."""
@@ -133,6 +135,7 @@ async def measure(args: argparse.Namespace, store: str, folder: Path, progress: 
     await sweep(store)
     about = {"store": "sqlite" if args.store == "sqlite" else "postgres", "replicas": args.replicas, "kills": run.kills}
     about |= {"requests": run.ended.total(), "ended": dict(sorted(run.ended.items())), "seed": args.seed}
+    about |= {"starts_repeated": run.late}
     about |= {"commit": commit(), **await compared(run, bill, store), "slices_swept": swept}
     return {**about, "admission_p50_ms": await admission(store), "seconds": round(time.perf_counter() - began, 1)}
 
@@ -162,6 +165,7 @@ async def gateways(args: argparse.Namespace, store: str, folder: Path, run: Run,
         yield
     finally:
         await asyncio.gather(*(replica.stop() for replica in run.replicas))
+        run.late += sum(replica.late for replica in run.replicas)
 
 
 async def sweep(store: str) -> int:
