@@ -64,15 +64,6 @@ def _flat(fields: dict[str, Any]) -> bool:
     return True
 
 
-def brief(value: Any) -> bool:
-    """Whether a value in a list of an object has too few brackets for any depth: counted in C, those in texts too."""
-    try:
-        written = orjson.dumps(value)
-    except TypeError:  # it is deeper than can be written
-        return False
-    return written.count(b"{") + written.count(b"[") <= DEPTH - 2
-
-
 def shallow(value: Any) -> None:
     """Raises APIError for a value that nests too many others."""
     level = [value]

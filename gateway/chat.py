@@ -12,9 +12,9 @@ from orjson import dumps, loads
 from experts import sse
 from experts.base import Body, Chunk, Request
 from experts.card import Usage
-from gateway.body import brief, checked, no_json, once, shallow
+from gateway.body import checked, no_json, once
 from gateway.errors import APIError
-from gateway.usual import NESTED, Plain, Usual
+from gateway.usual import Plain, usual
 
 NUMBERS: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -45,26 +45,13 @@ def parse(body: bytes, request_id: str) -> Request:
         convert(fields, Plain)
     except ValidationError:
         plain = False
-        if not usual(fields):
+        if not usual(fields, len(body)):
             careful(fields, body)
     again = dumps(fields)
     if again != body:
         once(body, again)
     messages, model = tuple(fields.pop("messages")), fields.pop("model")
     return Request(messages, fields, model, request_id, body=Body(body, messages, fields, len(again), plain))
-
-
-def usual(fields: Any) -> bool:
-    """Whether a body, perhaps with tools, needs no careful look. Raises APIError."""
-    try:
-        convert(fields, Usual)
-    except ValidationError:
-        return False
-    for name in NESTED.intersection(fields):
-        value = fields[name]
-        if not all(map(brief, value if type(value) is list else (value,))):
-            shallow({name: value})
-    return True
 
 
 def careful(fields: Any, body: bytes) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Annotated, Any, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, ValidationError, convert
+
+from gateway.body import shallow
 
 Flag: TypeAlias = bool | None
 Text: TypeAlias = str | None
@@ -117,3 +120,22 @@ class Usual(Plain):
 
 NESTED = frozenset({"tools", "tool_choice", "response_format", "reasoning", "chat_template_kwargs"})
 """Fields of a body that hold what they like."""
+SHALLOW: deque[Any] = deque(maxlen=16)
+"""What was found not to nest too deep lately: agents send the same tools each time."""
+LARGEST = 256 * 1024
+"""Bytes of a body of which that is remembered."""
+
+
+def usual(fields: Any, size: int) -> bool:
+    """Whether a body, perhaps with tools, needs no careful look. Raises APIError."""
+    try:
+        convert(fields, Usual)
+    except ValidationError:
+        return False
+    for name in NESTED.intersection(fields):
+        value = fields[name]
+        if value not in SHALLOW:
+            shallow({name: value})
+            if size <= LARGEST:
+                SHALLOW.append(value)
+    return True

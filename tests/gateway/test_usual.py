@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from copy import deepcopy
 from typing import Any
 
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 
 from experts.base import Body, Request
 from gateway import body as bodies
+from gateway import usual
 from gateway.chat import careful, parse
 from gateway.errors import APIError
 from gateway.usual import NESTED, Plain, Usual
@@ -147,6 +149,20 @@ def test_a_field_of_any_depth_has_its_depth_looked_at(name):
     assert isinstance(read(body % (name.encode(), b"[" * 63, b"]" * 63)), Request)
     assert read(deep) == looked(deep)
     assert not isinstance(read(deep), Request)
+
+
+def test_tools_that_come_again_are_looked_at_in_depth_once(monkeypatch):
+    looked_at: list[Any] = []
+    monkeypatch.setattr(usual, "SHALLOW", deque(maxlen=2))
+    monkeypatch.setattr(usual, "shallow", looked_at.append)
+    for name in "aabcbcaa":
+        tools = [{"type": "function", "function": {"name": name}}]
+        parse(json.dumps({"model": "auto", "messages": TALK[:1], "tools": tools}).encode(), "id")
+    assert [each["tools"][0]["function"]["name"] for each in looked_at] == ["a", "b", "c", "a"]
+    monkeypatch.setattr(usual, "LARGEST", 10)
+    for _ in range(2):
+        parse(json.dumps({"model": "auto", "messages": TALK[:1], "tools": [{"type": "other"}]}).encode(), "id")
+    assert len(looked_at) == 6
 
 
 def test_a_field_that_nobody_looks_at_in_depth_cannot_be_deep():
