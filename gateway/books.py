@@ -64,7 +64,7 @@ class Books:
         if the ledger cannot be written, so that nothing is asked that would not be recorded."""
         if not self.ledger.available:
             raise LedgerUnavailable("the ledger cannot be written")
-        row = DecisionRow.of(state, decision, life.step, time=self.clock(), key=life.key, policy=life.policy_name)
+        row = DecisionRow.of(state, decision, life.step, self.clock(), life.key, life.policy_name)
         if self.prompts is not None and life.step == 0:
             self.prompts.keep(life.key, life.request)
         return self.ledger.write(row)
@@ -91,17 +91,18 @@ class Books:
 
     def count(self, outcome: Outcome, kind: str) -> None:
         """Adds an outcome to the metrics."""
-        name, metrics = outcome.expert, self.metrics
+        name, metrics, timing, usage = outcome.expert, self.metrics, outcome.timing, outcome.usage
         metrics.outcomes[name, kind] += 1
-        metrics.seconds.observe(name, outcome.timing.total)
+        metrics.seconds.observe(name, timing.total)
         if outcome.cost:
             metrics.spend[name,] += outcome.cost
-        if outcome.timing.first is not None:
-            metrics.first.observe(name, outcome.timing.first)
-        usage = outcome.usage
+        if timing.first is not None:
+            metrics.first.observe(name, timing.first)
         if usage is not None:
-            metrics.tokens[name, "prompt"] += usage.prompt_tokens or 0
-            metrics.tokens[name, "completion"] += usage.completion_tokens or 0
+            if usage.prompt_tokens:
+                metrics.tokens[name, "prompt"] += usage.prompt_tokens
+            if usage.completion_tokens:
+                metrics.tokens[name, "completion"] += usage.completion_tokens
 
     async def explain(self, decision: str, key: str) -> dict[str, Any] | None:
         """The story of a decision, if it is this key's."""

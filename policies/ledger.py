@@ -25,7 +25,7 @@ from policies.groups import Group, refused
 from policies.imports import bring_in, insert, take_over
 from policies.journal import Journal, Part
 from policies.record import Record
-from policies.rows import OutcomeRow, Row, encode
+from policies.rows import Row, encode
 from policies.stored import MIGRATIONS
 from policies.writer import RETRY_SECONDS, Writer
 
@@ -80,12 +80,11 @@ class Ledger(Record):
                 return refused(LedgerUnavailable(why))
             group = self._new(row.time)
         group.lines.append(encode(row))
-        time = row.time
-        if time > group.last:
-            group.last = time
-        elif time < group.first:
-            group.first = time
-        if type(row) is OutcomeRow and row.cost:
+        if row.time > group.last:
+            group.last = row.time
+        elif row.time < group.first:
+            group.first = row.time
+        if row.cost:
             group.cost += row.cost
         return group
 

@@ -25,6 +25,7 @@ class DecisionRow(Struct, frozen=True, array_like=True, tag="decision"):
     """One decision of a policy; a request has one for each `step`. Never holds the prompt, only its hash."""
 
     TABLE: ClassVar[str] = "decisions"
+    cost: ClassVar[int] = 0
 
     id: str
     step: int
@@ -50,28 +51,14 @@ class DecisionRow(Struct, frozen=True, array_like=True, tag="decision"):
     """In JSON already, or still to be written so."""
 
     @classmethod
-    def of(cls, state: State, decision: Decision, step: int, **about: Any) -> DecisionRow:
-        """The row of a decision. `about`: time, key, policy; `id` if it is not the request's."""
-        request = state.request
+    def of(
+        cls, state: State, decision: Decision, step: int, time: float, key: str = "", policy: str = ""
+    ) -> DecisionRow:
+        """The row of a decision."""
+        request, draw, allowance, why = state.request, state.draw, state.allowance, decision.why
         kind, experts, last, reason, probability = _choice(decision)
-        return cls(
-            about.get("id", request.id),
-            step,
-            about["time"],
-            about.get("key", ""),
-            request.model,
-            about["policy"],
-            kind,
-            experts,
-            last,
-            reason,
-            probability,
-            state.draw,
-            state.allowance,
-            decision.why,
-            hash_of(request.prompt),
-            written(state.estimates),
-        )
+        head = request.id, step, time, key, request.model, policy, kind, experts, last, reason, probability
+        return cls(*head, draw, allowance, why, hash_of(request.prompt), written(state.estimates))
 
 
 class OutcomeRow(Struct, frozen=True, array_like=True, tag="outcome"):
@@ -132,6 +119,7 @@ class SettlementRow(Struct, frozen=True, array_like=True, tag="settlement"):
     """What a call of an expert was booked with on its budgets."""
 
     TABLE: ClassVar[str] = "settlements"
+    cost: ClassVar[int] = 0
 
     decision: str
     step: int
