@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from experts.base import CHAT, Request
 from experts.card import Card
+from experts.reading import LAST, look
 from experts.reading import TEXT as TEXT
-from experts.reading import look
 
 Catalog = Mapping[str, Card]
 """What routers and policies know of the experts."""
@@ -31,9 +31,12 @@ class Demand(Struct, frozen=True):
     @classmethod
     def of(cls, request: Request) -> Demand:
         """What the conversation is, and what it brings along."""
-        found = look(request.messages)
+        found = LAST[0]
+        if found.messages is not request.messages:
+            found = look(request.messages)
+        tools = "tools" in request.options and bool(request.options["tools"])
         dialects = TALK if request.dialect == CHAT else _dialects(request)
-        return cls(found.kinds, found.letters // CHARACTERS_PER_TOKEN, bool(request.options.get("tools")), dialects)
+        return cls(found.kinds, found.letters // CHARACTERS_PER_TOKEN, tools, dialects)
 
 
 def _dialects(request: Request) -> frozenset[str]:

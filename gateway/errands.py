@@ -38,12 +38,12 @@ LONGEST = 4
 def errand(found: Reading, options: Mapping[str, Any]) -> bool:
     """Whether a request is a client's own errand. One with tools to call never is."""
     texts = found.texts
-    if len(texts) > LONGEST or not texts or options.get("tools"):
+    if len(texts) > LONGEST:
         return False
     said = "\n".join(texts) if found.letters <= SHORT else f"{_ends(texts[0])}\n{_ends(texts[-1])}"
     if "itle" not in said and "onv" not in said and "#" not in said:
         return False
-    return _asks(_ends(texts[0])) or _asks(_ends(texts[-1]))
+    return not options.get("tools") and (_asks(_ends(texts[0])) or _asks(_ends(texts[-1])))
 
 
 def _ends(said: str) -> str:
