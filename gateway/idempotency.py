@@ -73,38 +73,51 @@ class Idempotency:
 
     def __init__(self, replays: Replays) -> None:
         self.replays = replays
-        self.running: set[asyncio.Task[None]] = set()
+        self.running: set[asyncio.Task[Saved | None]] = set()
 
     async def run(self, handler: Handler, call: HTTPCall, reply: Reply, key: str) -> None:
         """Answers a call that carries the header. `handler` must turn errors into bodies. Raises APIError."""
-        name = name_of(call, key)
-        found = await self.replays.claim(name)
-        if found is not None:
-            await send(reply, found, [(b"idempotent-replayed", b"true")])
-            return
-        recorder = Recorder(reply)
+        name, recorder = name_of(call, key), Recorder(reply)
         task = asyncio.create_task(self._once(handler, call, recorder, name))
         self.running.add(task)
-        task.add_done_callback(self.running.discard)
+        task.add_done_callback(self._ended)
         try:
-            await asyncio.shield(task)
+            found = await asyncio.shield(task)
         except asyncio.CancelledError:
             recorder.reply = None  # the client left; its answer is finished and kept all the same
             raise
-        await recorder.last(reply)
+        if found is not None:
+            await send(reply, found, [(b"idempotent-replayed", b"true")])
+        else:
+            await recorder.last(reply)
 
-    async def _once(self, handler: Handler, call: HTTPCall, recorder: Recorder, name: Name) -> None:
+    def _ended(self, task: asyncio.Task[Saved | None]) -> None:
+        self.running.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever was to hear of it may have left
+
+    async def _once(self, handler: Handler, call: HTTPCall, recorder: Recorder, name: Name) -> Saved | None:
+        """What was answered before; else runs the handler. A client that leaves interrupts neither: a name that is
+        taken is always run."""
+        found = await self.replays.claim(name)
+        if found is not None:
+            return found
         await handler(call, recorder)
         if recorder.lost:
             await self.replays.release(name)
         else:
             await self.replays.save(name, recorder.saved())
+        return None
 
     async def close(self) -> None:
         """Waits for what still runs."""
+        await self.drained()
+        await self.replays.close()
+
+    async def drained(self) -> None:
+        """Waits until nothing runs."""
         while self.running:
             await asyncio.wait(self.running)
-        await self.replays.close()
 
 
 async def send(reply: Reply, answer: Saved, more: Headers | None = None) -> None:

@@ -145,7 +145,7 @@ class Writer:
                 if part.kind not in CALLS:
                     yield {"type": "response.content_part.added", **inside, "part": content_of(part, "")}
             case "more":
-                logprobs = {"logprobs": step.logprobs} if part.kind == "text" else {}
+                logprobs = {"logprobs": _without_bytes(step.logprobs)} if part.kind == "text" else {}
                 at = where if part.kind in CALLS else inside
                 yield {"type": f"{DELTAS[part.kind]}.delta", **at, "delta": step.piece, **logprobs}
             case "close":
@@ -153,7 +153,7 @@ class Writer:
 
     def _closed(self, part: Part, where: Mapping[str, Any], inside: Mapping[str, Any]) -> Iterable[Event]:
         at = where if part.kind in CALLS else inside
-        logprobs = {"logprobs": part.logprobs} if part.kind == "text" else {}
+        logprobs = {"logprobs": _without_bytes(part.logprobs)} if part.kind == "text" else {}
         yield {"type": f"{DELTAS[part.kind]}.done", **at, WORDS[part.kind]: part.text, **logprobs}
         if part.kind not in CALLS:
             yield {"type": "response.content_part.done", **inside, "part": content_of(part)}
@@ -232,6 +232,17 @@ def _logprobs(chunk: Chunk) -> tuple[Any, ...]:
         {**_token(each), "top_logprobs": [_token(other) for other in each.get("top_logprobs") or ()]}
         for each in told.get("content") or ()
     )
+
+
+def _without_bytes(logprobs: Iterable[Any]) -> list[Any]:
+    """As events tell it: bytes are in the whole part alone."""
+    return [
+        {**_bare(each), "top_logprobs": [_bare(other) for other in each.get("top_logprobs") or ()]} for each in logprobs
+    ]
+
+
+def _bare(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: told[name] for name in ("token", "logprob") if name in told}
 
 
 def _token(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -168,7 +168,8 @@ def page(items: list[dict[str, Any]], query: Mapping[str, list[str]]) -> dict[st
     names = [each["id"] for each in ordered]
     rest = ordered[names.index(after) + 1 :] if after in names else ordered
     limit = query.get("limit", ["20"])[0]
-    shown = rest[: min(100, max(1, int(limit)))] if limit.isascii() and limit.isdigit() else rest[:20]
+    count = min(100, max(1, int(limit))) if limit.isascii() and limit.isdigit() else 20
+    shown = [{"status": "completed", **each} if each.get("type") in PREFIXES else each for each in rest[:count]]
     return {
         "object": "list",
         "data": shown,

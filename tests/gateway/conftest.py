@@ -21,6 +21,7 @@ from gateway.auth import Keys, digest
 from gateway.books import Books
 from gateway.config import Config, Server
 from gateway.handlers import Door
+from gateway.openapi import document
 from gateway.school import School
 from gateway.serve import listening
 from gateway.server import Server as HTTPServer
@@ -28,6 +29,7 @@ from policies.base import Policy
 from policies.ledger import Ledger
 from policies.pick import Utility
 from routers.base import Estimate
+from tests.gateway.watched import Watched
 
 KEY, OTHER = "lyc-test-key", "lyc-other-key"
 CARD = Card(tools=True, price=Price(prompt=1.0, completion=2.0))
@@ -63,6 +65,8 @@ class Served:
     url: str
     door: Door
     clients: list[Any] = field(default_factory=list)
+    theirs: tuple[str, ...] = ()
+    """Complaints about answers that an expert is made to give so: it passes what it is, and nobody else may."""
 
     def openai(self, key: str = KEY) -> openai.AsyncOpenAI:
         client = openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
@@ -92,6 +96,8 @@ async def serving(door: Door, **server: Any) -> AsyncIterator[Served]:
         listener.listen()
         port = listener.getsockname()[1]
         http = HTTPServer(config, door)
+        about: dict[str, Any] = {"wrong": [], "document": document(door.handlers())}
+        http.config.http = type("Heard", (Watched,), about)  # every answer of every test is checked as it goes out
         task = asyncio.create_task(http.serve(sockets=[listener]))
         served = Served(f"http://127.0.0.1:{port}", door)
         try:
@@ -102,6 +108,8 @@ async def serving(door: Door, **server: Any) -> AsyncIterator[Served]:
             http.should_exit = True
             await task
             await door.stop()
+        ours = [each for each in about["wrong"] if not any(excused in each for excused in served.theirs)]
+        assert not ours, "\n".join(ours[:5])
 
 
 @pytest.fixture

@@ -43,7 +43,11 @@ def last_of(response: Any) -> tuple[list[dict[str, Any]], str]:
         (ONE,),
         (ONE, ONE, ONE),
         (event({"content": "one two three " * 20}),),
-        (event({"content": "."}, usage={"prompt_tokens": 7, "completion_tokens": 2 * CAP}),),
+        (
+            event(
+                {"content": "."}, usage={"prompt_tokens": 7, "completion_tokens": 2 * CAP, "total_tokens": 7 + 2 * CAP}
+            ),
+        ),
         (event({"reasoning_content": "hm "}),),
     ],
 )

@@ -26,6 +26,8 @@ COMPACTED: dict[str, Any] = {
         "total_tokens": 110,
     },
 }
+USERS = ("CompactedResponse",)
+"""OpenAI gives back what users said, too, for which its own types have no room."""
 REPLIES = {"/v1/responses/compact": json_reply(COMPACTED)}
 
 
@@ -40,6 +42,7 @@ def keeping(folder: Path) -> Any:
 
 async def test_an_expert_that_can_compacts_and_is_paid_for_it(tmp_path):
     async with gateway(tmp_path, REPLIES, paths=("/responses",)) as (served, seen):
+        served.theirs = USERS
         response = await served.openai().responses.with_raw_response.compact(model="auto", input=[{**USER}])
         made = response.parse()
         rows = served.ledger("outcomes")
@@ -55,6 +58,7 @@ async def test_an_expert_that_can_compacts_and_is_paid_for_it(tmp_path):
 
 async def test_a_conversation_that_is_kept_here_is_sent_in_full(tmp_path):
     async with gateway(tmp_path, REPLIES, paths=("/responses",), change=keeping(tmp_path)) as (served, seen):
+        served.theirs = USERS
         client = served.openai().responses
         first = await client.create(model="talker", input="hello")
         await client.compact(model="server", previous_response_id=first.id)
@@ -69,6 +73,7 @@ async def test_a_conversation_that_is_kept_here_is_sent_in_full(tmp_path):
 
 async def test_what_is_not_kept_here_is_the_server_s_business(tmp_path):
     async with gateway(tmp_path, REPLIES, paths=("/responses/compact",)) as (served, seen):
+        served.theirs = USERS
         await served.openai().responses.compact(model="auto", previous_response_id="resp_of_theirs")
 
     assert orjson.loads(seen[0][3])["previous_response_id"] == "resp_of_theirs"

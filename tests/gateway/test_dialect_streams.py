@@ -79,7 +79,8 @@ async def behind(folder: Path, handler: raw.Handler) -> AsyncIterator[Served]:
 
 
 def likely(token: str) -> dict[str, Any]:
-    return {"content": [{"token": token, "logprob": -0.5, "bytes": None, "top_logprobs": []}]}
+    other = {"token": "x", "logprob": -2.5, "bytes": None}
+    return {"content": [{"token": token, "logprob": -0.5, "bytes": None, "top_logprobs": [other]}]}
 
 
 async def test_how_likely_each_token_was_is_passed_on(tmp_path):

@@ -26,6 +26,7 @@ from tests.gateway.native_server import Upstream
 from tests.policies.test_patience import locked
 
 HI = [{"role": "user", "content": "hi"}]
+ABOUT = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 FORM = {"content-type": "multipart/form-data; boundary=b"}
 TALKING: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": HI},
@@ -161,7 +162,7 @@ async def cut(talk: raw.Talk) -> None:
     """Says a word and leaves."""
     await talk.request()
     choice = {"index": 0, "delta": {"content": "one two"}, "finish_reason": None}
-    event = b"data: " + orjson.dumps({"object": "chat.completion.chunk", "choices": [choice]}) + b"\n\n"
+    event = b"data: " + orjson.dumps({**ABOUT, "choices": [choice]}) + b"\n\n"
     await talk.say(raw.STREAM_HEAD, *raw.chunked(event)[:-1], pause=0.05)
 
 

@@ -67,12 +67,13 @@ async def test_a_request_that_came_too_far_asks_nobody(tmp_path, hops):
 
 async def test_an_expert_hears_how_many_gateways_have_passed_a_request_on(tmp_path):
     heads: list[bytes] = []
+    about = {"id": "c", "object": "chat.completion", "created": 1, "model": "m"}
 
     async def handler(talk: raw.Talk) -> None:
         while True:
             heads.append((await talk.request())[0])
             choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
-            await talk.say(raw.answer(json.dumps({"model": "m", "choices": [choice]}).encode()))
+            await talk.say(raw.answer(json.dumps({**about, "choices": [choice]}).encode()))
 
     async with raw.serving(handler) as server:
         door = make_door(tmp_path, [OpenAIHTTP("one", CARD, url=f"{server.url}/v1")])

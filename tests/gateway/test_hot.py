@@ -32,9 +32,8 @@ def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> byte
 
 ROLE, ONE, TWO = event({"role": "assistant", "content": None}), event({"content": "one "}), event({"content": "two"})
 STOP = event({}, "stop")
-COUNTED = b'data: {"id":"up-1","object":"chat.completion.chunk","model":"theirs","choices":[],"usage":%b}\n\n' % (
-    json.dumps(USAGE).encode()
-)
+LAST = {"id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "theirs", "choices": []}
+COUNTED = b"data: %b\n\n" % json.dumps({**LAST, "usage": USAGE}).encode()
 DONE = b"data: [DONE]\n\n"
 
 
@@ -80,13 +79,13 @@ def events_of(response: Any) -> list[str]:
 
 
 async def test_a_plain_answer_passes_through_with_our_name_and_all_its_fields(tmp_path):
-    answer = whole(odd={"kept": [1]}, system_fingerprint="fp")
+    answer = whole(of_tomorrow={"kept": [1]}, system_fingerprint="fp")
     async with behind(tmp_path, raw.always(answer)) as served:
         response = await served.ask()
         outcomes = served.ledger("outcomes")
 
     body = response.json()
-    assert (body["model"], body["odd"], body["id"]) == ("e0", {"kept": [1]}, "up-1")
+    assert (body["model"], body["of_tomorrow"], body["id"]) == ("e0", {"kept": [1]}, "up-1")
     assert response.headers["x-lyceum-cost"] == "0.000013000"
     assert outcomes[0]["cost"] == 13_000
     assert (outcomes[0]["prompt_tokens"], outcomes[0]["finish_reason"]) == (7, "stop")
@@ -104,6 +103,7 @@ async def test_a_plain_answer_passes_through_with_our_name_and_all_its_fields(tm
 async def test_tokens_that_nobody_counted_are_estimated_and_marked(tmp_path, usage, cost, estimated):
     """Row 10: an explicit 0 is kept; what is missing or absurd is counted by us."""
     async with behind(tmp_path, raw.always(whole("hello you", usage=usage))) as served:
+        served.theirs = ("usage.",)
         await served.ask()
         row = served.ledger("outcomes")[0]
 

@@ -7,8 +7,10 @@ import httpx2
 import pytest
 
 from experts.base import Unavailable
+from gateway.http import HTTPCall, send_json
 from gateway.idempotency import Idempotency
 from gateway.replays import Name, Replays
+from gateway.responses_handlers import Nobody
 from tests.gateway.conftest import KEY, OTHER, make_door, scripted, serving
 
 HI = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
@@ -16,6 +18,7 @@ HI = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
 CLAIMANT = """
 import asyncio, os, pathlib, sys
 from gateway.replays import Name, Replays
+from gateway.responses_handlers import Nobody
 
 async def main():
     await Replays(pathlib.Path(sys.argv[1])).claim(Name("me", "a", b"1"))
@@ -35,7 +38,8 @@ async def once(tmp_path):
 
 
 async def ask(served, name="a", key=KEY, **body):
-    return await served.http(key).post("/v1/chat/completions", json=HI | body, headers={"idempotency-key": name})
+    headers = {"idempotency-key": name}
+    return await served.http(key).post("/v1/chat/completions", json=HI | body, headers=headers, timeout=60)
 
 
 def runs(served):
@@ -85,6 +89,26 @@ async def test_the_answer_of_a_client_that_left_is_finished_and_kept(once):
         await asyncio.sleep(0.01)
     assert again.json()["choices"][0]["message"]["content"] == "one two three"
     assert runs(once) == 1
+
+
+async def test_a_client_that_leaves_while_its_name_is_taken_leaves_no_name_that_nobody_runs(tmp_path):
+    once = Idempotency(Replays(tmp_path / "replays.sqlite"))
+    call = HTTPCall("POST", "/v1/x", {b"idempotency-key": b"b"}, b"{}", "id")
+    ran = []
+
+    async def handler(call, reply):
+        ran.append(call)
+        await send_json(reply, {})
+
+    leaving = asyncio.create_task(once.run(handler, call, Nobody(), "me"))
+    await asyncio.sleep(0)  # the name is on its way to the file
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await once.drained()
+    await once.run(handler, call, Nobody(), "me")
+    await once.close()
+    assert len(ran) == 1
 
 
 async def test_a_refused_request_may_be_mended_under_the_same_name(once):

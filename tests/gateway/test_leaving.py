@@ -17,6 +17,8 @@ from tests.experts import raw
 from tests.gateway.conftest import CARD, Served, make_door, serving
 from tests.gateway.test_hot import DONE, ROLE, STOP, event, stream, whole
 
+HEAD = b'"id":"up-1","object":"chat.completion.chunk","created":1,"model":"m"'
+
 
 def so_far(words: int) -> bytes:
     usage = {"prompt_tokens": 7, "completion_tokens": words, "total_tokens": 7 + words}
@@ -161,7 +163,8 @@ async def test_an_expert_that_fails_after_its_client_has_left_is_one_row(tmp_pat
 
 
 async def test_clients_see_no_usage_that_only_we_asked_for(tmp_path):
-    count = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}\n\n'
+    usage = b'{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}'
+    count = b'data: {%b,"choices":[],"usage":%b}\n\n' % (HEAD, usage)
     answer = stream(so_far(1), so_far(2), STOP, count, DONE)
     async with raw.serving(raw.always(*answer)) as server:
         expert = OpenAIHTTP("e0", CARD, url=f"{server.url}/v1", when_left="count")
