@@ -79,14 +79,10 @@ class Fare(Struct, frozen=True):
                 size = sent(request) + TEMPLATE_TOKENS
             if size < prompt:
                 prompt = size
-        cap, used = self.longest, asked.tokens
-        choices = options.get("n")
-        choices = 1 if choices is None else max(int(choices or 1), 1)
-        if told is not None:
-            cap = told if told < self.context else self.context
-            used += told * choices
+        cap = self.longest if told is None else told if told < self.context else self.context
+        choices = 1 if "n" not in options else max(int(options["n"] or 1), 1)
         amount = self.cpu - (-prompt * self.read - cap * choices * self.said) // MILLION
-        return Bound(amount, used, cap, self.seconds, told)
+        return Bound(amount, asked.tokens + (told or 0) * choices, cap, self.seconds, told)
 
 
 def sent(request: Request) -> int:

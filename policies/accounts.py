@@ -146,6 +146,14 @@ class Accounts:
         self, payer: Payer, name: str, amount: int, tokens: int, price: str, seconds: float = CALL_SECONDS
     ) -> Hold | asyncio.Future[Hold | Refused]:
         """The same for who has been found to pay."""
+        mine = payer.slice
+        if mine is not None and mine.free >= amount and not (mine.waiting or mine.over or self._late):
+            mine.used = payer.looked
+            mine.free -= amount
+            mine.running += 1
+            for account in mine.accounts:
+                account.room -= amount
+            return Part(name, amount, mine.id, mine)
         if self._late or payer.rated:  # a store that fails is asked itself
             now = self.clock()
             return self._alone(Order(name, amount, payer.charges, now, now + seconds + GRACE, tokens, price), payer)

@@ -48,6 +48,7 @@ class Draws:
         if not self._gathered:
             self._flush_after(DRAW_SECONDS)
         self._gathered.append(one)
+        one.low = min(one.low, one.free)
 
     def durable(self, one: Slice) -> asyncio.Future[None]:
         """Ends when all calls of a slice that have ended are durable, or with StoreUnavailable."""

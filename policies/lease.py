@@ -34,14 +34,16 @@ class Slice:
     """Is told once calls are to be booked."""
     free: int = 0
     """What is granted to nobody."""
+    low: int = 1 << 62
+    """The least that was free since it was tended, as far as was looked at: calls come and end in waves."""
     spare: int = 0
     """What it has for calls to come; 0 while they come slowly, and then what is free goes back at once."""
     least: int = 0
     """What it keeps of that while calls come at all."""
     running: int = 0
     """Calls under way."""
-    ended: int = 0
-    """Calls that have ended and of which the store has not been told; `spent` and `covered` are theirs together."""
+    ended: bool = False
+    """Whether calls have ended of which the store has not been told; `spent` and `covered` are theirs together."""
     spent: int = 0
     covered: int = 0
     """What the slice is no longer to hold."""
@@ -82,12 +84,16 @@ class Slice:
             needs.append(need)
         return tuple(needs)
 
+    def part(self, name: str, amount: int) -> Part:
+        """Grants a call."""
+        self.gain(-amount)
+        self.running += 1
+        return Part(name, amount, self.id, self)
+
     def take(self, one: Waiting) -> None:
         """Grants a call that waits."""
         name, amount, waiting = one
-        self.gain(-amount)
-        self.running += 1
-        waiting.set_result(Part(name, amount, self.id, self))
+        waiting.set_result(self.part(name, amount))
 
     def fits(self, one: Waiting) -> bool:
         """Grants a call out of what came free meanwhile, as far as those before have left any; whether it did."""
@@ -105,7 +111,7 @@ class Slice:
         """What the store is to be told of the calls that have ended."""
         self.draws += 1
         self.booking = drawn = Draw(self.id, self.draws, self.spent, self.covered)
-        self.ended = self.spent = self.covered = 0
+        self.ended, self.spent, self.covered = False, 0, 0
         return drawn
 
     def booked(self, stuck: bool) -> None:
@@ -132,14 +138,14 @@ class Part(Hold, eq=False):
         self.lease = None
         if cost is None:
             cost = covered
+        if not mine.ended:
+            mine.ended = True
+            mine.gather(mine)
         rest = 0
         if cost < covered and mine.spare:  # else all goes back
             rest, covered = covered - cost, cost
             mine.free += rest
-        if not mine.ended:
-            mine.gather(mine)
         mine.running -= 1
-        mine.ended += 1
         mine.spent += cost
         mine.covered += covered
         moved = []

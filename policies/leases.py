@@ -60,11 +60,7 @@ class Leases:
             mine = payer.slice = self._slice(payer)
         mine.used = payer.looked
         if mine.free >= amount and not mine.waiting:
-            mine.free -= amount
-            for account in mine.accounts:
-                account.room -= amount
-            mine.running += 1
-            return Part(name, amount, mine.id, mine)
+            return mine.part(name, amount)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         mine.waiting.append((name, amount, future))
         if not mine.asked:
@@ -80,12 +76,13 @@ class Leases:
             if not one.busy and (one.over or idle):
                 self._drop(one)
                 continue
-            if one.free < one.spare // 2 and not idle:
-                self._ask(one)
+            low, one.low = min(one.low, one.free), one.free
+            if low < one.spare // 2 and not idle:
+                self._ask(one, low)
                 continue
             if now - one.topped > QUICK_SECONDS:
                 one.spare = max(one.spare // 2, 0 if idle else min(one.least, one.spare))
-            unused = max(one.free - one.spare, 0)
+            unused = max(low - one.spare, 0) if one.spare else one.free
             if unused or now - one.renewed > KEPT_SECONDS / 3:
                 self._return(one, unused)
 
@@ -108,15 +105,13 @@ class Leases:
             self._current[payer.keys] = self._all[mine.id] = mine
         return mine
 
-    def _ask(self, mine: Slice, again: bool = False) -> None:
-        """Asks the store for what all who wait need, and for more if calls come quickly."""
+    def _ask(self, mine: Slice, low: int = 0, again: bool = False) -> None:
+        """Asks the store for what all who wait need, and for more if calls come quickly; `low` is there of that."""
         now = self._clock()
-        needs, spare = mine.needs(), mine.spare
-        if not needs:
-            spare -= mine.free
-        elif now - mine.topped < QUICK_SECONDS:
+        needs, spare = mine.needs(), mine.spare - low
+        if needs and now - mine.topped < QUICK_SECONDS:
             mine.least = min(SPARE_CALLS * mine.waiting[0][1], MOST_SPARE)
-            spare = mine.spare = min(max(2 * spare, mine.least), MOST_SPARE)
+            spare = mine.spare = min(max(2 * mine.spare, mine.least), MOST_SPARE)
         mine.asked, mine.asking, mine.topped, mine.renewed = True, len(needs), now, now
         order = Order(mine.id, 0, mine.payer.charges, now, now + KEPT_SECONDS)
         operation = Operation(mine.id, partial(top_up, order=order, needs=needs, spare=spare), mine.keys)
