@@ -17,7 +17,9 @@ from bench.faults_cases import Case
 from experts.base import SetupError
 
 LIMITS = {"connect_seconds": 1.0, "first_seconds": 1.0, "idle_seconds": 1.0, "total_seconds": 4.0}
-"""Of every expert, at scale 1."""
+"""Of an expert whose fault is that it takes too long, at scale 1."""
+PATIENCE = 20.0
+"""Times these, for all others."""
 
 
 @asynccontextmanager
@@ -96,13 +98,13 @@ async def gateway(case: Case, port: int, scale: float, folder: Path) -> AsyncIte
 
 def configuration(case: Case, port: int, scale: float) -> str:
     """The operator's file of a case."""
-    scale *= case.patience
+    patient = PATIENCE * scale
     policy = POLICY.format(failures=case.health, policy=case.policy or UTILITY.format(explore=case.explore))
-    tables = [expert("faulty", case.fault, port, scale, case.experts), policy]
+    tables = [expert("faulty", case.fault, port, scale if case.timed else patient, case.experts), policy]
     more = {"continues": "prefill", **case.experts.get("sound", {})}
     for number in range(case.others):
         name = f"sound{number or ''}"
-        tables.append(expert(name, case.fallback, port, scale, {name: more}))
+        tables.append(expert(name, case.fallback, port, patient, {name: more}))
     return "\n".join(tables)
 
 

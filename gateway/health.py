@@ -50,7 +50,7 @@ class Health:
     """The records of all experts that failed lately, in this process."""
 
     def __init__(self, clock: Callable[[], float], tolerance: Tolerance | None = None) -> None:
-        """Without failures in a row that are too many nobody is left out for anything."""
+        """Without failures in a row that are too many nobody is left out or turned away for anything."""
         tolerance = tolerance or Tolerance()
         self.clock, self.failures = clock, tolerance.failures
         self.records: dict[str, Record] = {}
@@ -71,7 +71,8 @@ class Health:
 
     def ended(self, tally: Tally, outcome: Outcome) -> None:
         """Remembers how that went."""
-        if (self.crowded or isinstance(outcome, Failure)) and self.crowds.note(outcome, self.under_way(tally) - 1):
+        tells = self.crowded or (isinstance(outcome, Failure) and self.failures)
+        if tells and self.crowds.note(outcome, self.under_way(tally) - 1):
             self.outliers.unknown(tally)
             return
         self.note(outcome)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tomllib
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from bench import faults
 from bench.faults_caller import View, single, streamed
 from bench.faults_cases import CASES, Gap, truncated, verdict
+from bench.faults_gateway import configuration
 from bench.wall import FAULTS
 from bench.wall_talk import ANSWER, PIECES
 from experts.base import SetupError
@@ -50,6 +52,15 @@ def test_the_sixteen_faults_and_more_are_there():
     assert {f"S{number:02}" for number in range(1, 17)} <= ids
     assert {case.fault for case in CASES} <= FAULTS.keys()
     assert len(PIECES) == 60
+
+
+def test_only_an_expert_whose_fault_is_time_has_little_of_it():
+    """A machine that stands still for a second is to change no verdict."""
+    for case in CASES:
+        experts = tomllib.loads(configuration(case, 1, 1.0))["experts"]
+        seconds = {name: table["limits"]["first_seconds"] for name, table in experts.items()}
+        assert seconds.pop("faulty") == (1.0 if case.timed else 20.0)
+        assert set(seconds.values()) <= {20.0}
 
 
 def test_a_right_answer_passes():

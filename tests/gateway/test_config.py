@@ -64,6 +64,8 @@ def _build(path):
         ("port = 9000", "port = '9000'", "server.port: Expected `int`, got `str`"),
         ("port = 9000", "port = 99999", "server.port: give a number from 0 to 65535"),
         ("port = 9000", "answer_model = 'x'", "server.answer_model: give"),
+        ("port = 9000", "failure_share = 1.5", "server.failure_share: give a share from 0 to 1"),
+        ("port = 9000", "slow_times = 1.5", "server.slow_times: give 2 or more"),
         ("answer =", "anwser =", "experts.one.anwser: unknown key; did you mean 'answer'?"),
         ("prompt = 0.5", "promt = 0.5", "experts.one.price.promt: unknown key; did you mean 'prompt'?"),
         ("prompt = 0.5", "prompt = 'x'", "experts.one.price.prompt: Expected `float`, got `str`"),

@@ -12,7 +12,7 @@ from experts.base import Chunk, Unavailable
 from experts.card import Usage
 from gateway.crowds import QUIET_SECONDS, REFUSALS
 from gateway.errors import overloaded
-from gateway.health import FAILURES, Health
+from gateway.health import FAILURES, Health, Tolerance
 from tests.gateway.asked import Asked, Clock, crowd
 from tests.gateway.conftest import CARD, KEY, make_door, scripted, serving
 
@@ -65,6 +65,12 @@ def test_who_is_refused_alone_is_refused_by_an_expert_that_is_ill():
         Asked(health).fails(status=503)
     assert not health.full("a")
     assert health.left_out(["a", "b"]) == {"a"}
+
+
+def test_where_nobody_is_to_be_left_out_nobody_is_turned_away():
+    health = Health(Clock(), Tolerance(failures=0))
+    crowd(health, 3, refusals=20)
+    assert not health.full("a")
 
 
 def test_an_error_is_no_refusal():
