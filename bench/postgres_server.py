@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -79,7 +80,8 @@ class PostgresServer:
         assert self.process is not None
         parent = psutil.Process(self.process.pid)
         for each in (parent, *parent.children(recursive=True)):
-            each.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+            with suppress(psutil.NoSuchProcess):  # the server of a connection that has ended meanwhile
+                each.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def _run(self, command: Sequence[str | Path]) -> subprocess.Popen[bytes]:
         null = subprocess.DEVNULL

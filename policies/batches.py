@@ -66,7 +66,14 @@ class Batches(Generic[Item]):
                     _deliver(entries, results)
         finally:
             self.closed = True
+            self._refuse()
             self._end()
+
+    def _refuse(self) -> None:
+        """Answers what is still queued when the thread ends before its time."""
+        with suppress(queue.Empty):
+            while entry := self._queue.get_nowait():
+                _deliver([entry], [StoreUnavailable(f"the writer of {self._name} has failed")])
 
     def _next(self) -> list[Entry[Item] | None]:
         batch = [self._queue.get()]

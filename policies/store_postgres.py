@@ -104,7 +104,7 @@ class PostgresStore:
         if self._begun:
             await self._batches.close()
         if self._reading is not None:
-            with suppress(OSError):
+            with suppress(*_failures()):
                 await self._reading.close(timeout=CONNECT_SECONDS)
 
     def _run(self, operations: Sequence[Operation]) -> Sequence[Any]:
@@ -113,7 +113,7 @@ class PostgresStore:
 
     def _end(self) -> None:
         if self._connection is not None:
-            with suppress(OSError):
+            with suppress(*_failures()):
                 self._runner.run(self._connection.close(timeout=CONNECT_SECONDS))
         self._runner.close()
 
@@ -129,7 +129,7 @@ class PostgresStore:
             if len(operations) == 1:
                 return [error]
             return [result for operation in operations for result in await self._commit([operation])]
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, SetupError) as error:
+        except _failures(SetupError) as error:
             self._drop()
             return [StoreUnavailable(_why(error))] * len(operations)
         finally:
@@ -165,8 +165,6 @@ class PostgresStore:
         return results
 
     async def _read(self, query: str, *values: Any) -> list[Any]:
-        import asyncpg
-
         async with self._reader:
             try:
                 if self._reading is None or self._reading.is_closed():
@@ -175,7 +173,7 @@ class PostgresStore:
             except asyncio.CancelledError:  # it took too long: this connection may never answer again
                 self._hang_up()
                 raise
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except _failures() as error:
                 self._hang_up()
                 raise StoreUnavailable(_why(error)) from error
 
@@ -188,6 +186,13 @@ class PostgresStore:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+
+def _failures(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What a server, its line, or asyncpg itself may raise: a connection that is lost in an odd moment confuses it."""
+    import asyncpg
+
+    return asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, *others
 
 
 async def connect(url: str, longest_wait: float = LONGEST_WAIT) -> asyncpg.Connection:

@@ -134,6 +134,20 @@ async def test_who_is_undone_again_and_again_is_refused(server, open_accounts, m
     await other.close()
 
 
+async def test_a_connection_that_is_confused_is_given_up(server):
+    """asyncpg says so where a lock's timeout and the end of a connection come together."""
+
+    def confused(book):
+        raise asyncpg.InternalClientError("cannot switch to state 15")
+
+    await execute(server.url, EMPTY)
+    store = PostgresStore(server.url)
+    with pytest.raises(StoreUnavailable, match="InternalClientError"):
+        await store.submit(Operation("a", confused))
+    assert await store.submit(Operation("b", lambda book: "done")) == "done"
+    await store.close()
+
+
 async def test_a_store_whose_server_has_gone_can_be_closed(server):
     store = PostgresStore(server.url)
     server.stop()
