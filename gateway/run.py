@@ -90,6 +90,7 @@ async def ask(life: Life, names: Sequence[str]) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(collect(life, name, whole)) for name in names]
     except ExceptionGroup as failed:
+        life.answered = None  # what one of several has said is not yet the client's answer
         raise failed.exceptions[0] from None  # the first is why the others were given up
     life.outcomes += tuple(task.result() for task in tasks)
 

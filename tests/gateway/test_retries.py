@@ -14,6 +14,7 @@ import pytest
 
 from experts.openai_http import OpenAIHTTP
 from gateway import retries
+from policies.ensemble import Ensemble
 from policies.ledger import Ledger
 from tests.experts import raw
 from tests.gateway.conftest import CARD, KEY, OTHER, Served, make_door, scripted, serving
@@ -169,6 +170,18 @@ async def test_the_oldest_makes_room(tmp_path, monkeypatch):
             await asyncio.sleep(1.1)
         answers = [await bought(mine, words, extra_headers=RETRY) for words in ("a", "b", "c")]
     assert answers == ["answer 4", "answer 2", "answer 3"]
+
+
+async def test_what_one_of_an_ensemble_has_said_is_not_the_answer(tmp_path):
+    shop = Shop(fills=1)
+    door = make_door(tmp_path, [scripted("one", shop.sell), scripted("two", shop.sell)], Ensemble(2))
+    try:
+        async with serving(door) as served:
+            with pytest.raises(openai.InternalServerError):
+                await bought(client(served, shop, retries=0))
+            assert not door.school.retries.kept
+    finally:
+        shop.free()
 
 
 @both
