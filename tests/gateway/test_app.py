@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.errors import ERRORS, APIError
+from policies.record import Record
 from tests.gateway.conftest import make_door, scripted, serving
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
@@ -98,3 +99,12 @@ def test_every_error_has_a_status_a_sentence_and_retry_advice_where_it_helps(cod
     assert error.body()["error"]["message"].endswith(".")
     if error.http_status >= 500 or error.http_status == 429:
         assert headers[b"x-should-retry"] in (b"true", b"false")
+
+
+@pytest.mark.parametrize("name", ["d1", "x" * 24, "0" * 25, "%2e%2e"])
+async def test_a_name_that_no_gateway_made_is_not_looked_for_in_the_whole_ledger(served, monkeypatch, name):
+    monkeypatch.setattr(Record, "explain", None)
+    response = await served.http().get(f"/v1/decisions/{name}")
+
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "decision_not_found"
