@@ -16,7 +16,7 @@ types: .venv/dev.done ; $(BIN)/mypy ## mypy --strict
 imports: .venv/dev.done ; $(BIN)/lint-imports --no-cache ## who may import whom
 unit: .venv/dev.done $(CLIENTS) .venv-schemathesis/done ; $(BIN)/pytest --cov -n 2 --dist loadfile ## the tests, two files at a time
 fuzz: .venv/dev.done ; $(BIN)/python -m tests.gateway.fuzz --count 10000000 ## ten million inputs from odd clients; a seed brings them again
-clients: .venv/dev.done $(CLIENTS) .venv-aider/done tests/clients/agents/node_modules/.done ; $(BIN)/pytest tests/clients/agents/turns.py tests/clients ## Codex, opencode and aider for one real turn each, and every other client
+clients: .venv/dev.done $(CLIENTS) .venv-aider/done tests/clients/agents/node_modules/.done ; $(BIN)/pytest tests/clients/agents/turns.py tests/clients/test_clients.py ## Codex, opencode and aider for one real turn each, and every other client
 report: .venv/default.done ; $(BIN)/lyceum report ## cost against quality, as one page
 bench: .venv/default.done ; mkdir -p state/bench && $(BIN)/lyceum bench speed --size full --peers --embedding --json state/bench/speed.json ## the table of speed: ours and every peer that is installed, in at most 15 minutes
 bench-routers: .venv/default.done state/bench/wheel/done ; PYTHONPATH=state/bench/wheel $(BIN)/lyceum bench routers && PYTHONPATH=state/bench/wheel $(BIN)/lyceum bench paretobandit && $(BIN)/lyceum bench labels && $(BIN)/lyceum bench by-task --data experts7b --task mmlu --task gsm8k --task cmmlu --task arc_challenge --task humaneval ## the tables of routing, from the data sets of ../shared/data that are there
