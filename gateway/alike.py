@@ -40,14 +40,16 @@ def sized(size: int) -> bytes:
 class Alike:
     """What the last chunk of one stream had around its words, at the expert and at the client."""
 
-    __slots__ = ("after", "around", "before", "chunked", "our_after", "our_before", "our_seam", "seam", "tries")
+    # fmt: off
+    __slots__ = ("after", "around", "before", "chunked", "our_after", "our_before", "our_seam", "room", "seam", "tries")
+    # fmt: on
 
     def __init__(self, chunked: bool) -> None:
         """`chunked`: whether the client is sent chunks of HTTP."""
         self.before = self.after = self.seam = self.our_before = self.our_after = self.our_seam = b""
         self.chunked = chunked
-        self.around = 0
-        """Bytes around the words at the client."""
+        self.around = self.room = 0
+        """Bytes around the words at the client; the fewest that may hold two chunks' words."""
         self.tries = TRIES
 
     def taken(self, data: bytes, heard: Heard) -> bytes | None:
@@ -55,12 +57,12 @@ class Alike:
         `None`."""
         before, after = self.before, self.after
         begin, end = len(before), len(data) - len(after)
-        if not before or data[:begin] != before or data[end:] != after:
+        if data[:begin] != before or data[end:] != after or not begin:
             return None
-        said = data[begin:end]
+        said = data[begin - 1 : end + 1]  # with its quotation marks
         try:
-            if said.find(self.seam) < 0:
-                text = loads(data[begin - 1 : end + 1])  # with its quotation marks
+            if len(said) < self.room:
+                text = loads(said)
                 heard.chunks += 1
                 heard.said.append(text)
                 heard.letters += len(text)
@@ -75,12 +77,12 @@ class Alike:
 
     def _several(self, said: bytes, heard: Heard) -> bytes:
         """The words of several chunks, with what the client gets between them. Raises JSONDecodeError."""
-        parts = said.split(self.seam)
+        parts = said[1:-1].split(self.seam)
         texts: list[str] = [loads(b'"%b"' % part) for part in parts]
         heard.chunks += len(texts)
         heard.said += texts
         heard.letters += sum(map(len, texts))
-        return self.our_seam.join(parts)
+        return b'"%b"' % self.our_seam.join(parts)
 
     def learn(self, data: bytes, chunk: Chunk, out: bytes) -> None:
         """Learns from a read's last event, its chunk, and the event that the client got."""
@@ -97,9 +99,9 @@ class Alike:
         before, after = data[: theirs.start(1)], data[theirs.end(1) :]
         if _only_words(loads(before[len(HEAD) :] + PROBE.encode() + after)):
             self.before, self.after, self.seam = before, after, after + before
-            self.our_before, self.our_after = out[: ours.start(1)], out[ours.end(1) :]
-            self.our_seam = self.our_after + self.our_before
-            self.around = len(self.our_seam)
+            self.our_before, self.our_after = out[: ours.start(1) - 1], out[ours.end(1) + 1 :]
+            self.our_seam = b'"%b%b"' % (self.our_after, self.our_before)
+            self.around, self.room = len(self.our_seam) - 2, len(self.seam) + 2
 
 
 def _only_words(payload: dict[str, Any]) -> bool:
