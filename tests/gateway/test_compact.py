@@ -12,7 +12,7 @@ import pytest
 from gateway.stored import Stored
 from tests.gateway.endpoints import gateway, json_reply
 
-USER = {"id": "msg_1", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
+USER: Any = {"id": "msg_1", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
 COMPACTED: dict[str, Any] = {
     "id": "resp_theirs",
     "object": "response.compaction",
@@ -43,7 +43,7 @@ def keeping(folder: Path) -> Any:
 async def test_an_expert_that_can_compacts_and_is_paid_for_it(tmp_path):
     async with gateway(tmp_path, REPLIES, paths=("/responses",)) as (served, seen):
         served.theirs = USERS
-        response = await served.openai().responses.with_raw_response.compact(model="auto", input=[{**USER}])
+        response = await served.openai().responses.with_raw_response.compact(model="auto", input=[USER])
         made = response.parse()
         rows = served.ledger("outcomes")
 

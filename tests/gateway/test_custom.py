@@ -25,7 +25,7 @@ DIGITS: Any = {
 }
 SCHEMA = {"type": "object", "properties": {}}
 READ: Any = {"type": "function", "name": "read", "parameters": SCHEMA}
-TEXT = st.text(st.characters(exclude_categories=("Cs",)))
+TEXT = st.text(st.characters(codec="utf-8"))
 
 
 def in_chat(tool: dict[str, Any]) -> Any:

@@ -8,9 +8,10 @@ import orjson
 import pytest
 
 from experts.card import Card, Price
+from gateway.custom import arguments
 from tests.gateway.answers import Says, answering, tool_call
 from tests.gateway.conftest import Served
-from tests.gateway.test_custom import APPLY, PATCH, READ, SHELL, arguments, called, in_chat
+from tests.gateway.test_custom import APPLY, PATCH, READ, SHELL, called, in_chat
 
 
 async def chat(served: Served, **more: Any) -> Any:
