@@ -208,7 +208,9 @@ class Accounts:
 
     async def refresh(self) -> None:
         """Looks again at what all have spent."""
-        self._payers.saw(await self.store.balances(int(self.clock()) - LONGEST_PERIOD))
+        since = int(self.clock()) - LONGEST_PERIOD
+        self._payers.saw(await self.store.balances(since))
+        self._payers.forget(since)
 
     def _submit(self, operation: Operation) -> asyncio.Future[Any]:
         """Queues it; the future has what it returned, and this process remembers what it saw on the way."""

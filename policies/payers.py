@@ -100,6 +100,11 @@ class Payers:
                 seen = self._seen[key] = Seen(*key)
             seen.saw(account)
 
+    def forget(self, before: float) -> None:
+        """Accounts of periods that began before a moment are nobody's any more."""
+        for key in [key for key in self._seen if 0 < key[1] < before]:
+            del self._seen[key]
+
     def _account(self, charge: Charge) -> Seen:
         seen = self._seen.get(charge.account)
         if seen is None:

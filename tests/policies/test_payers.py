@@ -31,3 +31,10 @@ def test_what_the_store_says_first_is_kept_for_who_comes_later():
     payers.saw([Account("hour", 0, spent=2 * 10**9), Account("soft", 0, spent=7)])
     assert payer.left() == 0
     assert [account.spent for account in payer.accounts] == [2 * 10**9, 7, 0]
+
+
+def test_what_is_long_over_is_forgotten():
+    payers = Payers([HOUR, Limit("all", 1.0, period=Period("total"))], [])
+    payers.saw([Account("hour", 3600, spent=1), Account("hour", 7200, spent=1), Account("all", 0, spent=1)])
+    payers.forget(7200)
+    assert list(payers._seen) == [("hour", 7200), ("all", 0)]
