@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
         self._status = 0
         self._framed = self._complete = self._surplus = self._keep = self._watched = self._hung = False
         self._between = False  # whether the parser stands between two chunks
-        self._busy = False  # whether something is going on beside the answer: a long request, a hang-up
+        self._busy = False  # whether something is going on beside the answer: a long request, a pause, a hang-up
         self._problem = ""
 
     def carry(self, exchange: Exchange) -> None:
@@ -65,6 +65,7 @@ class Connection(asyncio.Protocol):
     # uvloop's transport raises RuntimeError at almost every call once it is closed
 
     def pause(self) -> None:
+        self._busy = True
         if not self.transport.is_closing():
             self.transport.pause_reading()
 
@@ -157,7 +158,7 @@ class Connection(asyncio.Protocol):
     def _plain(self, exchange: Exchange, data: bytes, head: re.Match[bytes]) -> None:
         """Takes an answer under a head of a known shape at once, if it is all there and nothing else is going on."""
         pool, start = self.pool, head.end()
-        if start + int(head[1]) != len(data) or start > pool.head_bytes or self._busy or exchange.paused:
+        if start + int(head[1]) != len(data) or start > pool.head_bytes or self._busy:
             self._parse(exchange, data)
             return
         pool.unlike = 0

@@ -43,14 +43,13 @@ def written(request: Request, model: str, counted: bool = False) -> Payload:
     if found is None:
         return _copied(body, request, {"model": model, **ours})
     begin, end = found.span(1)
-    name, rest = _name(model), data[end:] if len(data) < LONG else memoryview(data)[end:]
-    if options is body.options and not ours:
-        return b"".join((data[:begin], name, rest)) if len(data) < LONG else (data[:begin], name, rest)
-    wanted = {**options, **ours}
-    new = _new(body.options, wanted)
-    if new is None or data[-1:] != b"}":
-        return _copied(body, request, {"model": model, **ours})
-    parts = data[:begin], name, rest[:-1], new, b"}"
+    rest = data[end:] if len(data) < LONG else memoryview(data)[end:]
+    parts: tuple[bytes | memoryview, ...] = data[:begin], _name(model), rest
+    if ours or options is not body.options:
+        new = _new(body.options, {**options, **ours})
+        if new is None or data[-1:] != b"}":
+            return _copied(body, request, {"model": model, **ours})
+        parts = data[:begin], _name(model), rest[:-1], new, b"}"
     return b"".join(parts) if len(data) < LONG else parts
 
 
