@@ -11,11 +11,10 @@ import pytest
 
 from experts.base import Request, SetupError
 from experts.card import Card, Price, Usage, nano
-from experts.catalog import Demand
 from experts.openai_http import OpenAIHTTP
 from gateway import chat, compose, config, terms
 from gateway.errors import ERRORS
-from gateway.fares import Bound, Fare
+from gateway.fares import Fare
 from gateway.money import Money
 from gateway.terms import Accounts as Terms
 from policies.accounts import Accounts
@@ -24,17 +23,12 @@ from policies.limits import Limit, Rate
 from policies.pick import Only, Utility
 from tests.experts import raw
 from tests.gateway.conftest import CARD, OTHER, make_door, scripted, serving
+from tests.gateway.test_fares import bound
 from tests.gateway.test_hot import ONE, ROLE, Servers, whole
 from tests.gateway.test_main import SCRIPTED
 from tests.policies.test_patience import locked
 
 ASK: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
-
-
-def bound(card: Card, request: Request, terms: Terms | None = None) -> Bound:
-    return Fare.of(card, terms or Terms()).bound(request, Demand.of(request))
-
-
 MOST = bound(CARD, chat.parse(json.dumps(ASK).encode(), "id")).amount
 """The most that asking so of an expert with this card can cost."""
 
@@ -221,15 +215,6 @@ async def test_without_limits_nothing_is_reserved_and_nothing_capped(tmp_path):
     assert door.school.books.money.promise("me", "one", CARD, request) is None
     assert door.school.books.allowance("me", request) is None
     await door.stop()
-
-
-def test_a_bound_covers_every_token_that_can_be_billed():
-    text = Request(({"role": "user", "content": "é" * 1000},), {"max_tokens": 10, "n": 3})
-    assert bound(CARD, text).amount >= CARD.price.tokens(raw_usage()) + 2000 * 1000 + 30 * 2000
-    image = Request(({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x"}}]},))
-    assert bound(CARD, image, Terms(answer_tokens=1)).amount == CARD.context * 1000 + 2000
-    assert bound(Card(max_output=7), text).cap == 10
-    assert bound(Card(max_output=7), image).cap == 7
 
 
 def test_the_daily_budget_of_a_policy_is_found_inside_whatever_wraps_it():

@@ -1,0 +1,76 @@
+"""The most that asking an expert can cost, which is what a call reserves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from experts.base import Request
+from experts.card import Card, Price, Usage
+from experts.catalog import Demand
+from gateway import chat
+from gateway.fares import Bound, Fare
+from gateway.terms import Accounts as Terms
+from tests.gateway.conftest import CARD
+
+
+def bound(card: Card, request: Request, terms: Terms | None = None) -> Bound:
+    """What a call reserves."""
+    return Fare.of(card, terms or Terms()).bound(request, Demand.of(request))
+
+
+def parsed(**options: Any) -> Request:
+    """A client's body as it is read."""
+    body = {"model": "auto", "messages": [{"role": "user", "content": "hi " * 100}], **options}
+    return chat.parse(json.dumps(body).encode(), "id")
+
+
+def test_a_bound_covers_every_token_that_can_be_billed():
+    text = Request(({"role": "user", "content": "é" * 1000},), {"max_tokens": 10, "n": 3})
+    assert bound(CARD, text).amount >= CARD.price.tokens(Usage(7, 3)) + 2000 * 1000 + 30 * 2000
+    image = Request(({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x"}}]},))
+    assert bound(CARD, image, Terms(answer_tokens=1)).amount == CARD.context * 1000 + 2000
+    assert bound(Card(max_output=7), text).cap == 10
+    assert bound(Card(max_output=7), image).cap == 7
+
+
+def test_the_bytes_of_a_body_are_known_already_and_cover_the_messages_alone():
+    request = parsed(max_tokens=1)
+    alone = bound(CARD, replace(request, body=None))
+    assert alone.amount < bound(CARD, request).amount < alone.amount + 100 * 1000
+    shorter = replace(request, messages=({"role": "user", "content": "hi"},))
+    assert bound(CARD, shorter).amount < alone.amount
+    streamed = replace(request, options={**request.options, "stream": False})
+    assert bound(CARD, streamed) == bound(CARD, request)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, None),
+        ({"max_tokens": 5}, 5),
+        ({"max_tokens": None}, None),
+        ({"max_tokens": 0}, None),
+        ({"max_tokens": 9, "max_completion_tokens": 4}, 4),
+    ],
+)
+def test_the_client_s_least_limit_is_the_one_that_counts(options, told):
+    found = bound(CARD, Request(({"role": "user", "content": "hi"},), options))
+    assert (found.told, found.cap) == (told, told or Terms().answer_tokens)
+
+
+def test_a_request_in_its_own_dialect_is_bound_by_its_own_limit_and_the_expert_s_context():
+    request = Request((), {}, dialect="messages", native={"max_tokens": 3})
+    found = bound(CARD, request)
+    assert (found.told, found.cap) == (3, 3)
+    assert found.amount == CARD.price.most(CARD.context, 3)
+
+
+def test_processor_time_is_part_of_the_most_and_bounds_the_call():
+    card = Card(price=Price(cpu_hour=3600.0))
+    found = bound(card, parsed(), Terms(call_seconds=2.0))
+    assert found.seconds == 2.0
+    assert found.amount >= 2 * 10**9
