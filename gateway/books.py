@@ -19,7 +19,7 @@ from gateway.prompts import Keeper
 from policies.base import Decision, Policy, State
 from policies.batches import StoreUnavailable
 from policies.groups import Group
-from policies.ledger import Ledger, LedgerUnavailable
+from policies.ledger import Ledger
 from policies.pressure import steered
 from policies.rows import DecisionRow, OutcomeRow
 
@@ -62,12 +62,13 @@ class Books:
     def decided(self, life: Life, state: State, decision: Decision) -> Group:
         """Queues a decision's row; it becomes durable while the experts work. Raises LedgerUnavailable at once
         if the ledger cannot be written, so that nothing is asked that would not be recorded."""
-        if not self.ledger.available:
-            raise LedgerUnavailable("the ledger cannot be written")
         row = DecisionRow.of(state, decision, life.step, self.clock(), life.key, life.policy_name)
+        group = self.ledger.write(row)
+        if group.error is not None:
+            raise group.error
         if self.prompts is not None and life.step == 0:
             self.prompts.keep(life.key, life.request)
-        return self.ledger.write(row)
+        return group
 
     def settled(self, tally: Tally, outcome: Outcome, kind: str) -> Group:
         """Queues an outcome's row; its group ends when it is durable."""
@@ -82,27 +83,13 @@ class Books:
                 self.ledger.write(promise.row(name, step, outcome.expert, now, moved))
             else:
                 moved.add_done_callback(partial(self._booked, promise, name, step, outcome.expert))
-        self.count(outcome, kind)
+        told = row.total, row.first, row.cost, row.prompt_tokens, row.completion_tokens
+        self.metrics.settled(outcome.expert, kind, told)
         return self.ledger.write(row)
 
     def _booked(self, promise: Promise, decision: str, step: int, expert: str, future: Future[Any]) -> None:
         """Queues the row of a settlement that the store has made, or could not."""
         self.ledger.write(promise.row(decision, step, expert, self.clock(), promise.moved(future)))
-
-    def count(self, outcome: Outcome, kind: str) -> None:
-        """Adds an outcome to the metrics."""
-        name, metrics, timing, usage = outcome.expert, self.metrics, outcome.timing, outcome.usage
-        metrics.outcomes[name, kind] += 1
-        metrics.seconds.observe(name, timing.total)
-        if outcome.cost:
-            metrics.spend[name,] += outcome.cost
-        if timing.first is not None:
-            metrics.first.observe(name, timing.first)
-        if usage is not None:
-            if usage.prompt_tokens:
-                metrics.tokens[name, "prompt"] += usage.prompt_tokens
-            if usage.completion_tokens:
-                metrics.tokens[name, "completion"] += usage.completion_tokens
 
     async def explain(self, decision: str, key: str) -> dict[str, Any] | None:
         """The story of a decision, if it is this key's."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from experts.base import Answer, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
 from experts.card import Card, Usage
 from experts.catalog import CHARACTERS_PER_TOKEN, Catalog, Demand, eligible
+from experts.reading import Message
 from gateway.cap import room
 from gateway.chat import money
 from gateway.errors import APIError, overloaded, refusal
@@ -198,13 +199,13 @@ class Tally(Struct, eq=False):
             self.first = self.life.school.clock() - self.started
         self.chunks += 1
         self.last = chunk
-        for key, value in chunk.delta.items():
-            if value:
-                if key == "content" and isinstance(value, str):
-                    self.said.append(value)
-                    self.letters += len(value)
-                elif key != "role":
-                    self.plain = False
+        delta = chunk.delta
+        text = delta.get("content")
+        if type(text) is str and len(delta) == 2 and "role" in delta:
+            self.said.append(text)
+            self.letters += len(text)
+        else:
+            self.note_all(delta)
         if chunk.usage is not None:
             self.usage = chunk.usage
         if chunk.cost is not None:
@@ -212,11 +213,14 @@ class Tally(Struct, eq=False):
         if chunk.finish_reason:
             self.finish_reason = chunk.finish_reason
 
-    def heard(self, texts: list[str]) -> None:
-        """Remembers chunks that said nothing but as many texts."""
-        self.chunks += len(texts)
-        self.said += texts
-        self.letters += sum(map(len, texts))
+    def note_all(self, delta: Message) -> None:
+        """Remembers a delta of any shape."""
+        for key, value in delta.items():
+            if key == "content" and isinstance(value, str):
+                self.said.append(value)
+                self.letters += len(value)
+            elif value and key != "role":
+                self.plain = False
 
     def timing(self) -> Timing:
         """Until now."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,6 +17,11 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 
 BUCKETS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Seconds; local experts answer in tenths, large ones in tens."""
+MANY = 1000
+"""Answers of an expert that are added up together at the latest."""
+
+Told = tuple[float, float | None, int | None, int | None, int | None]
+"""Seconds to the end and to the first chunk, nano-dollars, tokens of the prompt and of the answer."""
 
 
 class Counter(defaultdict[tuple[str, ...], int]):
@@ -50,16 +56,12 @@ class Histogram:
         self.counts: dict[str, list[int]] = {}
         self.sums: dict[str, float] = {}
 
-    def observe(self, label: str, seconds: float) -> None:
-        """Counts one duration."""
-        try:
-            self.counts[label][bisect_left(BUCKETS, seconds)] += 1
-        except KeyError:
-            self.counts[label] = [0] * (len(BUCKETS) + 1)
-            self.sums[label] = 0.0
-            self.observe(label, seconds)
-        else:
-            self.sums[label] += seconds
+    def observe(self, label: str, seconds: Sequence[float]) -> None:
+        """Counts durations."""
+        counts = self.counts.setdefault(label, [0] * (len(BUCKETS) + 1))
+        for place in map(partial(bisect_left, BUCKETS), seconds):
+            counts[place] += 1
+        self.sums[label] = self.sums.get(label, 0.0) + sum(seconds)
 
     def families(self) -> Iterator[Metric]:
         """As Prometheus knows it: buckets are cumulative."""
@@ -93,15 +95,46 @@ class Metrics:
         self.vectors = Counter("lyceum_vectors", "Vectors that were made, or would be too late.", ("outcome",))
         self.seconds = Histogram("lyceum_expert_seconds", "To the end of an answer.", "expert")
         self.first = Histogram("lyceum_first_chunk_seconds", "To an answer's first chunk.", "expert")
+        self._gathered: dict[tuple[str, str], list[Told]] = {}
+        """By expert and kind, what is still to be added."""
         self.every = (self.requests, self.outcomes, self.spend, self.tokens, self.vectors, self.seconds, self.first)
+
+    def settled(self, expert: str, kind: str, told: Told) -> None:
+        """An expert was asked. That is added up for many at once, or when somebody looks."""
+        try:
+            gathered = self._gathered[expert, kind]
+        except KeyError:
+            gathered = self._gathered[expert, kind] = []
+        gathered.append(told)
+        if len(gathered) >= MANY:
+            self.fold()
+
+    def fold(self) -> None:
+        """Adds up what has gathered."""
+        for (expert, kind), gathered in self._gathered.items():
+            total, first, cost, prompt, completion = zip(*gathered, strict=True)
+            self.outcomes[expert, kind] += len(gathered)
+            self.seconds.observe(expert, total)
+            if known := [seconds for seconds in first if seconds is not None]:
+                self.first.observe(expert, known)
+            for counter, labels, numbers in (
+                (self.spend, (expert,), cost),
+                (self.tokens, (expert, "prompt"), prompt),
+                (self.tokens, (expert, "completion"), completion),
+            ):
+                if number := sum(filter(None, numbers)):
+                    counter[labels] += number
+        self._gathered.clear()
 
     def collect(self) -> Iterable[Metric]:
         """What Prometheus' registry asks for."""
+        self.fold()
         for metric in self.every:
             yield from metric.families()
 
     def state(self) -> dict[str, list[Any]]:
         """All figures as JSON, for another process."""
+        self.fold()
         return {metric.name: metric.state() for metric in self.every}
 
     def add(self, state: Mapping[str, list[Any]]) -> None:

@@ -68,7 +68,7 @@ class Ledger(Record):
     @property
     def available(self) -> bool:
         """Whether rows can be written, as far as is known: if not, do not begin what must be recorded."""
-        return self._writer.open and self._refusal() is None
+        return self._refusal() is None
 
     def write(self, row: Row) -> Group:
         """Queues a row. Its group ends when it is durable, or with LedgerUnavailable.
@@ -100,6 +100,8 @@ class Ledger(Record):
 
     def _refusal(self) -> str | None:
         """Why nothing can be written now."""
+        if not self._writer.open:
+            return f"{self.path.name} is closed"
         if self._failed is not None and time.monotonic() < self._retry_at:
             return self._failed
         return self._writer.refusal()
@@ -125,7 +127,7 @@ class Ledger(Record):
         if group is None:
             return
         group.hurry = None
-        if self._journal is None or not self._writer.open:
+        if self._journal is None:
             self._writer.submit(group).add_done_callback(lambda future: group.end(_unavailable(future)))
             return
         try:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import psutil
+
+from policies.record import Record
 
 CONFIG = """
 [server]
@@ -82,11 +83,8 @@ class Gateway:
         return self.children("gateway.worker")
 
     def rows(self) -> tuple[int, int]:
-        with closing(sqlite3.connect(self.folder / "state" / "ledger.sqlite")) as ledger:
-            counts = [
-                ledger.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("decisions", "outcomes")
-            ]
-        return counts[0], counts[1]
+        record = Record(self.folder / "state" / "ledger.sqlite")
+        return len(list(record.rows("decisions"))), len(list(record.rows("outcomes")))
 
     def reload(self) -> None:
         said = self.log.read_text().count("reloaded;")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sqlite3
 import time
-from contextlib import closing
 from types import SimpleNamespace
 
 import httpx2
@@ -15,6 +13,7 @@ import psutil
 import pytest
 
 from gateway.protocol import Connection
+from policies.record import Record
 from tests.gateway.processes import ENCODER, Gateway, Load, running, until
 
 
@@ -133,8 +132,8 @@ def test_all_workers_share_one_encoder_and_nobody_fails_when_it_dies(tmp_path):
             with gateway.client() as client:
                 answers.append(gateway.ask(client, "auto", f"prompt {place}").status_code)
         until(lambda: gateway.children("gateway.encoder_process") not in ([], [encoder]))
-        with closing(sqlite3.connect(tmp_path / "state" / "ledger.sqlite")) as ledger:
-            whys = [row[0] for row in ledger.execute("SELECT why FROM decisions ORDER BY row")]
+        rows = Record(tmp_path / "state" / "ledger.sqlite").rows("decisions")
+        whys = [row["why"] for row in sorted(rows, key=lambda row: row["time"])]
 
     assert answers == [200] * 20
     assert not any("too late" in why for why in whys[:10])
