@@ -128,9 +128,12 @@ class Plain(Call):
         hot, life = self.hot, self.hot.life
         if hot.unrecorded(self.row):
             return
-        request, name, cost = life.request, self.expert.name, self.answered.cost or 0
+        request, name, cost, chunk = life.request, self.expert.name, self.answered.cost or 0, self.tally.last
         model = name if hot.names_expert else request.model
-        body = chat.whole(self.tally.last, request.id, model, int(time.time()))
+        if chunk.data is not None:
+            body = chat.renamed(chunk.data, model)
+        else:
+            body = chat.whole(chunk, request.id, model, int(time.time()))
         spent = cost + life.spent() if life.outcomes else cost
         hot.turn.answer(PLAIN % (name.encode(), request.id.encode(), spent // NANO, spent % NANO), body)
         hot.over()
