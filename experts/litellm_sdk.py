@@ -17,11 +17,12 @@ from typing import Any
 
 import orjson
 
-from experts.base import Chunk, Declined, ExpertError, Message, Request, SetupError, Unavailable
+from experts.base import Chunk, Declined, ExpertError, Request, SetupError, Unavailable
 from experts.card import Card
 from experts.openai_answer import Progress
 from experts.openai_errors import of_status
 from experts.openai_http import Limits, whole
+from experts.reading import Message
 
 FIELDS = re.compile(
     "audio|frequency_penalty|function_call|functions|logit_bias|logprobs|max_completion_tokens|max_tokens|metadata|"

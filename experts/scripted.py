@@ -16,7 +16,6 @@ from experts.base import (
     Chunk,
     Declined,
     ExpertError,
-    Message,
     Rejected,
     Request,
     SetupError,
@@ -25,6 +24,7 @@ from experts.base import (
 )
 from experts.card import Card, Usage
 from experts.continuation import prefilled
+from experts.reading import Message
 
 BLANK = Card()
 FAULTS: Mapping[str, type[ExpertError]] = {kind.reason: kind for kind in (Unavailable, Rejected, Declined, BrokenOff)}

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from experts.base import Message, Request
+from experts.base import Request
+from experts.reading import Message
 
 
 def perform(request: Request) -> str | Message:

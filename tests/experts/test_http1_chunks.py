@@ -76,7 +76,11 @@ async def test_however_chunks_are_cut_into_reads_the_same_comes_out():
             reads, said = cut(chance)
             for read in [HEAD, *reads]:
                 exchange.connection.data_received(read)
-            assert (sink.told[0], b"".join(sink.told[1:-1]), sink.told[-1]) == (200, said, "end"), reads
+            assert (sink.told[0], b"".join(part for part in sink.told if isinstance(part, bytes)), sink.told[-1]) == (
+                200,
+                said,
+                "end",
+            ), reads
         assert client.free_slots == 1
         assert server.seen == 1
         await client.aclose()

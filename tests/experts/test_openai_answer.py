@@ -1,5 +1,7 @@
 """A plain answer that is read in one step is read as it would be key by key; what is unusual in any way is not."""
 
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import given
@@ -12,7 +14,9 @@ from experts.openai_http import whole
 
 PRICE = Price(1.0, 2.0, cached=0.1, reasoning=4.0)
 COUNTS = st.sampled_from([0, 1, 250, 10**9, 10**9 + 1, 2**70, -1, 1.0, 1.5, True, None, "1"])
-DETAILS = st.none() | st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "x"]), COUNTS) | st.just([])
+DETAILS: st.SearchStrategy[Any] = (
+    st.none() | st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "x"]), COUNTS) | st.just([])
+)
 USAGES = st.fixed_dictionaries(
     {},
     optional={
@@ -22,7 +26,7 @@ USAGES = st.fixed_dictionaries(
         "completion_tokens_details": DETAILS,
     },
 )
-MESSAGES = st.sampled_from(
+MESSAGES: st.SearchStrategy[Any] = st.sampled_from(
     [{"role": "assistant", "content": "é"}, {}, None, "x", {"content": None, "tool_calls": [{}]}]
 )
 CHOICES = st.fixed_dictionaries(

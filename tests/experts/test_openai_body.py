@@ -69,6 +69,7 @@ def test_a_long_prompt_is_not_copied(size, more):
     sent = openai_body.written(parse(body, "id"), "theirs")
     assert isinstance(sent, tuple)
     assert [type(part) for part in sent[:3]] == [bytes, bytes, memoryview]
+    assert isinstance(sent[2], memoryview)
     assert sent[2].obj is body
     expected = {**more, "stream_options": {"include_usage": True}} if more else {}
     assert served(body) == {"model": "theirs", "messages": messages, "temperature": 0.5, **expected}
