@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from experts.base import Answer, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
 from experts.card import Card, Usage
 from experts.catalog import CHARACTERS_PER_TOKEN, Catalog, Demand, eligible
-from experts.reading import Message
 from gateway.cap import room
 from gateway.chat import money
 from gateway.errors import APIError, overloaded, refusal
@@ -201,26 +200,19 @@ class Tally(Struct, eq=False):
         self.last = chunk
         delta = chunk.delta
         text = delta.get("content")
-        if type(text) is str and len(delta) == 2 and "role" in delta:
+        if type(text) is str:
             self.said.append(text)
             self.letters += len(text)
-        else:
-            self.note_all(delta)
+        elif text:
+            self.plain = False
+        if sum(map(bool, delta.values())) > bool(text) + bool(delta.get("role")):
+            self.plain = False  # more than the text and a role has something in it
         if chunk.usage is not None:
             self.usage = chunk.usage
         if chunk.cost is not None:
             self.cost = chunk.cost
         if chunk.finish_reason:
             self.finish_reason = chunk.finish_reason
-
-    def note_all(self, delta: Message) -> None:
-        """Remembers a delta of any shape."""
-        for key, value in delta.items():
-            if key == "content" and isinstance(value, str):
-                self.said.append(value)
-                self.letters += len(value)
-            elif value and key != "role":
-                self.plain = False
 
     def timing(self) -> Timing:
         """Until now."""
