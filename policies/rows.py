@@ -86,6 +86,12 @@ class OutcomeRow(Struct, frozen=True, array_like=True, tag="outcome"):
     total: float
     status: int | None
     """The HTTP status that the client was sent because of it; `None` if this outcome did not decide it."""
+    written_tokens: int | None = None
+    """Of the prompt's tokens those written to a cache; `audio_tokens` and `image_tokens` those heard and seen."""
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    spoken_tokens: int | None = None
+    """Of the answer's tokens."""
 
     @classmethod
     def of(cls, decision: str, step: int, outcome: Outcome, time: float, status: int | None = None) -> OutcomeRow:
@@ -112,6 +118,10 @@ class OutcomeRow(Struct, frozen=True, array_like=True, tag="outcome"):
             outcome.timing.first,
             outcome.timing.total,
             status,
+            usage.written_tokens,
+            usage.audio_tokens,
+            usage.image_tokens,
+            usage.spoken_tokens,
         )
 
 
@@ -168,7 +178,8 @@ def hash_of(prompt: str) -> str:
 def readable(row: Sequence[Any]) -> dict[str, Any]:
     """A decoded row by the names of its fields, its estimates opened up."""
     kind = KINDS[row[0]]
-    shown = dict(zip(COLUMNS[kind.TABLE], row[1:], strict=False))
+    columns = COLUMNS[kind.TABLE]  # an older release has written fewer of them
+    shown: dict[str, Any] = dict.fromkeys(columns) | dict(zip(columns, row[1:], strict=False))
     if kind is DecisionRow:
         estimates = shown["estimates"].values()
         shown["estimates"] = {each[0]: dict(zip(ESTIMATE, each[1:], strict=False)) for each in estimates}

@@ -65,6 +65,12 @@ def journals(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE journals (owner TEXT PRIMARY KEY, generation INTEGER NOT NULL) STRICT")
 
 
+def prices_of_their_own(connection: sqlite3.Connection) -> None:
+    """Outcomes say how many tokens of each price there were."""
+    connection.execute("DROP VIEW outcomes")
+    connection.execute(_view("outcomes", "outcome"))
+
+
 def _opened(values: list[object]) -> list[object]:
     """A decision's values with their JSON as lists; estimates had no name inside."""
     *others, estimates = values
@@ -78,4 +84,4 @@ def _view(table: str, kind: str) -> str:
     return f"CREATE VIEW {table} AS SELECT groups.row * 1000000 + key AS row, {fields} FROM {lines}"  # noqa: S608 - our own names
 
 
-MIGRATIONS = (decisions_and_outcomes, groups, settlements, journals)
+MIGRATIONS = (decisions_and_outcomes, groups, settlements, journals, prices_of_their_own)

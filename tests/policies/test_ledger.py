@@ -22,7 +22,8 @@ SIZE = int(os.environ.get("LYCEUM_SIZE", "1"))
 """How many times the usual number of cases are run."""
 
 ESTIMATES = {"small": Estimate("small", 0.5, 0.1, 1_000, 2_000, 0.7)}
-ANSWER = Answer("small", {"content": "42"}, "stop", Usage(9, 2, cached_tokens=1), 1_500, Timing(0.2, 0.5))
+USAGE = Usage(9, 2, cached_tokens=1, image_tokens=4)
+ANSWER = Answer("small", {"content": "42"}, "stop", USAGE, 1_500, Timing(0.2, 0.5))
 FAILURE = Failure("large", "unavailable", timing=Timing(None, 3.0))
 
 
@@ -69,6 +70,7 @@ async def test_a_request_is_explained_whole_after_a_restart(path):
     failure, answer = story["outcomes"]
     assert (failure["kind"], failure["reason"], failure["cost"]) == ("failure", "unavailable", None)
     assert (answer["prompt_tokens"], answer["cached_tokens"], answer["reasoning_tokens"]) == (9, 1, None)
+    assert (answer["image_tokens"], answer["spoken_tokens"]) == (4, None)
     assert (answer["cost"], answer["first"], answer["total"], answer["status"]) == (1_500, 0.2, 0.5, 200)
     assert story["cost"] is None, "the cost of the failure is unknown, which is not 0"
 

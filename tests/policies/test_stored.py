@@ -36,9 +36,9 @@ async def test_the_views_show_groups_row_by_row(path):
         await ledger.write(OutcomeRow.of("d1", 0, ANSWER, 101.0))
     with closing(sqlite3.connect(path)) as connection:
         decision = connection.execute("SELECT id, key, experts, last, time FROM decisions").fetchall()
-        outcome = connection.execute("SELECT decision, cost, total FROM outcomes WHERE time >= 101").fetchall()
+        outcome = connection.execute("SELECT decision, cost, total, image_tokens FROM outcomes").fetchall()
     assert decision == [("d1", "k1", '["small"]', 1, 100.0)]
-    assert outcome == [("d1", 1_500, 0.5)]
+    assert outcome == [("d1", 1_500, 0.5, 4)]
 
 
 async def test_rows_of_the_first_layout_are_taken_over(path):
@@ -57,6 +57,7 @@ async def test_rows_of_the_first_layout_are_taken_over(path):
         assert ledger.spend(0.0, 200.0) == story["cost"] == 1_500
         assert ledger.damaged() == []
     assert story["decisions"][0]["estimates"]["small"]["cost_high"] == 2_000
+    assert story["outcomes"][0]["image_tokens"] is None
     assert (story["decisions"][0]["last"], story["outcomes"][0]["completion_tokens"]) == (True, 2)
 
 
