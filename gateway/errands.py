@@ -41,7 +41,7 @@ def errand(found: Reading, options: Mapping[str, Any]) -> bool:
     if len(texts) > LONGEST:
         return False
     said = "\n".join(texts) if found.letters <= SHORT else f"{_ends(texts[0])}\n{_ends(texts[-1])}"
-    if "itle" not in said and "onv" not in said and "#" not in said:
+    if "itle" not in said and "onversation" not in said and "#" not in said:
         return False
     return not options.get("tools") and (_asks(_ends(texts[0])) or _asks(_ends(texts[-1])))
 
@@ -56,4 +56,4 @@ def _asks(ends: str) -> bool:
 
 def _may_ask(ends: str) -> bool:
     """Whether there is anything to search for; short words are found sooner than what they stand in."""
-    return "itle" in ends or ("onv" in ends and "conversation" in ends) or ("#" in ends and "### Task:" in ends)
+    return "itle" in ends or "onversation" in ends or ("#" in ends and "### Task:" in ends)
