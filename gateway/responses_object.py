@@ -169,7 +169,7 @@ def page(items: list[dict[str, Any]], query: Mapping[str, list[str]]) -> dict[st
     rest = ordered[names.index(after) + 1 :] if after in names else ordered
     limit = query.get("limit", ["20"])[0]
     count = min(100, max(1, int(limit))) if limit.isascii() and limit.isdigit() else 20
-    shown = [{"status": "completed", **each} if each.get("type") in PREFIXES else each for each in rest[:count]]
+    shown = [{"status": "completed", **each} if str(each.get("type")) in PREFIXES else each for each in rest[:count]]
     return {
         "object": "list",
         "data": shown,

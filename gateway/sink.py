@@ -101,7 +101,6 @@ class Plain(Call):
     takes_whole = True
 
     def on_whole(self, data: bytes, start: int) -> None:
-        self.status = 200
         body = data[start:]
         if len(body) > self.expert.limits.answer_bytes:
             self.on_data(body)
@@ -128,12 +127,9 @@ class Plain(Call):
         hot, life = self.hot, self.hot.life
         if hot.unrecorded(self.row):
             return
-        request, name, cost, chunk = life.request, self.expert.name, self.answered.cost or 0, self.tally.last
+        request, name, cost = life.request, self.expert.name, self.answered.cost or 0
         model = name if hot.names_expert else request.model
-        if chunk.data is not None:
-            body = chat.renamed(chunk.data, model)
-        else:
-            body = chat.whole(chunk, request.id, model, int(time.time()))
+        body = chat.whole(self.tally.last, request.id, model, int(time.time()))
         spent = cost + life.spent() if life.outcomes else cost
         hot.turn.answer(PLAIN % (name.encode(), request.id.encode(), spent // NANO, spent % NANO), body)
         hot.over()

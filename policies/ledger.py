@@ -57,6 +57,7 @@ class Ledger(Record):
         self._rolling: asyncio.TimerHandle | None = None
         self._parts: dict[Part, asyncio.Future[Any] | None] = {}
         """Files that wait to be brought in; `None`: it is tried again later."""
+        self._closing = False
         self._failed: str | None = None
         self._retry_at = 0.0
 
@@ -90,6 +91,7 @@ class Ledger(Record):
 
     async def close(self) -> None:
         """Writes what is queued and ends. What cannot be brought in stays in its journal until the next start."""
+        self._closing = True
         self._hand_over()
         self._roll()
         if waiting := [future for future in self._parts.values() if future is not None]:
@@ -164,7 +166,7 @@ class Ledger(Record):
             part.remove()
             return
         self._parts[part] = None
-        if self._rolling is None and self._writer.open:
+        if not self._closing:
             self._rolling = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._roll)
 
 

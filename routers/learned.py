@@ -109,7 +109,9 @@ class Learned:
 
         if embedding is None or embedding.shape != (self.dimensions,):
             return None
-        if embedding.dtype == np.float32 and abs(float(embedding.dot(embedding)) - 1.0) < UNIT:
+        with np.errstate(over="ignore"):  # infinitely long is not of length 1 either
+            square = float(embedding.dot(embedding))
+        if embedding.dtype == np.float32 and abs(square - 1.0) < UNIT:
             return embedding.reshape(1, -1)
         row = embedding.astype(np.float64)
         length = float(np.sqrt(row @ row))

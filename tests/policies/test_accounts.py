@@ -167,7 +167,16 @@ async def test_sweeping_goes_on_by_itself(open_accounts, clock, monkeypatch):
     clock.now += 100
     while (await accounts.store.balances(0))[0].spent == 0:
         await asyncio.sleep(0.01)
-    assert accounts.allowance(ME) == nano(0.4)
+    while accounts.allowance(ME) != nano(0.4):
+        await asyncio.sleep(0.01)
+
+
+async def test_a_call_that_costs_nothing_is_granted_by_a_slice_that_is_empty(open_accounts):
+    accounts = open_accounts(DAY)
+    await accounts.start()
+    hold = await accounts.reserve("free", ME, 0)
+    assert isinstance(hold, Hold)
+    assert await accounts.settle(hold, 0)
 
 
 async def test_a_caller_that_leaves_while_it_waits_holds_nothing(open_accounts):

@@ -13,12 +13,13 @@ import policies.ledger
 import policies.writer
 from experts.base import SetupError
 from policies import journal
+from policies.base import Ask
 from policies.groups import Group
 from policies.journal import Journal, Part, entries, found, held, orphans
 from policies.ledger import Ledger, LedgerUnavailable
 from policies.record import Record
 from policies.rows import OutcomeRow, encode
-from tests.policies.test_ledger import ANSWER
+from tests.policies.test_ledger import ANSWER, decided
 
 
 @pytest.fixture
@@ -78,6 +79,9 @@ async def test_rows_of_one_group_are_told_apart_while_they_are_in_the_journal(pa
     groups = [ledger.write(outcome(number, float(number))) for number in (2, 0, 1, 3)]
     await groups[0]
     assert all(each is groups[0] for each in groups)
+    ledger.write(decided("d7", Ask(("small",))))
+    await ledger.write(decided("d8", Ask(("small",))))
+    assert [len((ledger.explain(name) or {})["decisions"]) for name in ("d7", "d8")] == [1, 1]
     assert ledger.spend(1.0, 3.0) == 3_000
     await ledger.close()
 
