@@ -48,12 +48,14 @@ class Books:
                 self.dearest = max(self.dearest, row["hold"])
 
     def audit(self, balances: Iterable[Account], budget: int, budget_of_key: int) -> dict[str, Any]:
-        """In nano-dollars and counts. All are to be 0 but what is `billed`, `unused` (less than one call), `unrecorded`
-        (calls that ended with the gateway which had asked: the expert charged them, their clients heard nothing) and
-        `swept` (what budgets hold beyond the rows: the slices of the dead, booked whole)."""
+        """In nano-dollars and counts. All are to be 0 but what is `billed`, `unused` (the most that any key can still
+        spend: less than one call), `unrecorded` (calls that ended with the gateway which had asked: the expert charged
+        them, their clients heard nothing) and `swept` (what budgets hold beyond the rows: the slices of the dead,
+        booked whole)."""
         spent = {account.bucket: account.spent for account in balances}
         held = sum(account.held for account in balances)
         billed, total = sum(self.charged.values()), spent.pop("all", 0)
+        rest = budget - total
         unrecorded = [prompt for prompt in self.charged if prompt not in self.costs]
         return {
             "overspend": max(billed - budget, total - budget, *(each - budget_of_key for each in spent.values()), 0),
@@ -66,7 +68,7 @@ class Books:
             ),
             "unrecorded": len(unrecorded),
             "swept": total - self.booked,
-            "unused": budget - total,
+            "unused": max((min(rest, budget_of_key - each) for each in spent.values()), default=rest),
             "billed": billed,
             "budget": budget,
             "dearest": self.dearest,
