@@ -24,7 +24,7 @@ async def test_the_document_is_true_and_nothing_it_allows_brings_an_error_of_our
         document.write_bytes((await served.http().get("/openapi.json")).content)
         key = f"Authorization: Bearer {KEY}"
         words = ["run", str(document), "--url", served.url, "--header", key, "--checks", CHECKS, "--seed", "7"]
-        words += ["--phases", "examples,coverage,fuzzing", "--max-examples", "3", "--workers", "2", "--no-color"]
+        words += ["--phases", "examples,coverage,fuzzing", "--max-examples", "3", "--workers", "1", "--no-color"]
         assert PROGRAM.exists(), "run `make .venv-schemathesis/done`"
         done = await asyncio.create_subprocess_exec(
             PROGRAM, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=tmp_path

@@ -281,3 +281,18 @@ async def test_two_that_were_refused_do_not_both_get_what_came_free_for_one():
     assert [isinstance(each, Hold) for each in answers] == [False, True, False]
     assert [one.free for one in accounts._leases._all.values()] == [0]
     await accounts._patience.close()
+
+
+async def test_who_comes_after_a_failure_is_served_by_the_slice_that_took_the_failed_ones_place():
+    rows = Rows(asyncio.get_running_loop())
+    accounts = Accounts(rows, LIMITS[:1], clock=Clock(), longest_wait=1e9)  # type: ignore[arg-type] # no reservations()
+    calls: list[Any] = [accounts.request(name, {}, 10_000) for name in ("fails", "waits")]
+    rows.broken = "before"
+    rows.work()
+    await asyncio.sleep(0)
+    rows.broken = ""
+    calls.append(accounts.request("late", {}, 10_000))
+    await rows.answer()
+    assert isinstance(calls[0].exception(), StoreUnavailable)
+    assert len({each.result().slice for each in calls[1:]}) == len(accounts._leases._current) == 1
+    await accounts._patience.close()
