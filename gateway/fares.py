@@ -66,19 +66,38 @@ class Fare(Struct, frozen=True):
         )
 
     def bound(self, request: Request, asked: Demand) -> Bound:
-        """The most that a call can cost: its bytes are at least as many as its tokens."""
+        """The most that a call can cost: its bytes are at least as many as its tokens. A usual body's are known."""
+        options, body = request.options, request.body
+        if (
+            body is None
+            or body.options is not options
+            or body.messages is not request.messages
+            or asked.modalities is not TEXT
+            or request.native is not None
+            or "max_completion_tokens" in options
+            or "n" in options
+        ):
+            return self._bound(request, asked)
+        cap, tokens, told = self.longest, asked.tokens, options.get("max_tokens")
+        if told is not None:
+            if type(told) is not int or told <= 0:
+                return self._bound(request, asked)
+            cap, tokens = told, tokens + told
+            if cap > self.context:
+                cap = self.context
+        prompt = body.size + TEMPLATE_TOKENS
+        if prompt > self.context:
+            prompt = self.context
+        return Bound(self.cpu - (-prompt * self.read - cap * self.said) // MILLION, tokens, cap, self.seconds, told)
+
+    def _bound(self, request: Request, asked: Demand) -> Bound:
+        """The same for any request."""
         options, native, prompt = request.options, request.native is not None, self.context
         told: Any = options.get("max_tokens")
         if native or told is not None and (type(told) is not int or told <= 0) or "max_completion_tokens" in options:
             told = given(request)
         if asked.modalities == TEXT and not native:
-            body = request.body
-            if body is not None and body.options is options and body.messages is request.messages:
-                size = body.size + TEMPLATE_TOKENS
-            else:
-                size = sent(request) + TEMPLATE_TOKENS
-            if size < prompt:
-                prompt = size
+            prompt = min(sent(request) + TEMPLATE_TOKENS, prompt)
         cap = self.longest if told is None else told if told < self.context else self.context
         choices = 1 if "n" not in options else max(int(options["n"] or 1), 1)
         amount = self.cpu - (-prompt * self.read - cap * choices * self.said) // MILLION

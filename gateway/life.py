@@ -179,8 +179,8 @@ class Tally(Struct, eq=False):
 
     def reserve(self) -> Future[Any] | None:
         """Asks for the reservation; what must be waited for before `admit`, if anything."""
-        promise, life = self.promise, self.life
-        return None if promise is None else promise.reserve(f"{life.request.id}.{life.step}.{self.expert.name}")
+        promise = self.promise
+        return None if promise is None else promise.reserve(self)
 
     def admit(self) -> None:
         """Takes the reservation. Raises ExpertError if a limit refuses it, and APIError if nobody can tell."""

@@ -91,7 +91,11 @@ class Money:
             if scopes is self.who(key):
                 payer.looked = now = accounts.clock()
                 if payer.since <= now < payer.until:
-                    return payer.left()
+                    wall = payer.wall
+                    if wall is None:
+                        return payer.left()
+                    left = wall.room + payer.height
+                    return left if left > 0 else 0
         return self.payer(accounts, key, request).left()
 
     def payer(self, accounts: Accounts, key: str, request: Request, expert: str = "") -> Payer:
@@ -172,10 +176,14 @@ class Promise(Struct, eq=False):
             native = {**native, key: self.bound.cap}
         return replace(request, options={**request.options, "max_tokens": self.bound.cap}, native=native)
 
-    def reserve(self, name: str) -> Future[Hold | Refused] | None:
+    def reserve(self, tally: Tally) -> Future[Hold | Refused] | None:
         """Asks the accounts for a hold; the future ends when they have answered, `None`: they have already."""
-        bound = self.bound
-        granted = self.accounts.grant(self.payer, name, bound.amount, bound.tokens, self.price)
+        accounts, payer, bound = self.accounts, self.payer, self.bound
+        self.hold = part = accounts.at_once(payer, bound.amount)
+        if part is not None:
+            return None
+        name = f"{tally.life.request.id}.{tally.life.step}.{tally.expert.name}"
+        granted = accounts.grant(payer, name, bound.amount, bound.tokens, self.price)
         if isinstance(granted, Hold):
             self.hold = granted
             return None

@@ -146,14 +146,10 @@ class Accounts:
         self, payer: Payer, name: str, amount: int, tokens: int, price: str, seconds: float = CALL_SECONDS
     ) -> Hold | asyncio.Future[Hold | Refused]:
         """The same for who has been found to pay."""
-        mine = payer.slice
-        if mine is not None and mine.free >= amount and not (mine.waiting or mine.over or self._late):
-            mine.used = payer.looked
-            mine.free -= amount
-            mine.running += 1
-            for account in mine.accounts:
-                account.room -= amount
-            return Part(name, amount, mine.id, mine)
+        part = self.at_once(payer, amount)
+        if part is not None:
+            part.id = name
+            return part
         if self._late or payer.rated:  # a store that fails is asked itself
             now = self.clock()
             return self._alone(Order(name, amount, payer.charges, now, now + seconds + GRACE, tokens, price), payer)
@@ -161,6 +157,19 @@ class Accounts:
         if not isinstance(granted, Part):
             self._patience.watch(granted)
         return granted
+
+    def at_once(self, payer: Payer, amount: int) -> Part | None:
+        """A part of the slice out of which the payer's calls were granted last, without a name; `None` if that has not
+        enough, others wait for it, or the store fails."""
+        mine = payer.slice
+        if mine is None or mine.free < amount or mine.waiting or mine.over or self._late:
+            return None
+        mine.used = payer.looked
+        mine.free -= amount
+        mine.running += 1
+        for account in mine.accounts:
+            account.room -= amount
+        return Part("", amount, mine.id, mine)
 
     async def reserve(
         self, name: str, scopes: Scopes, amount: int, tokens: int = 0, seconds: float = 600.0, *, price: str = ""

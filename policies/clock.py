@@ -22,14 +22,14 @@ class SteadyClock:
 
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = running) -> None:
         self._wall, self._steady = wall, steady
-        self._looked = steady()
-        self._offset = wall() - self._looked
+        now = steady()
+        self._offset, self._look = wall() - now, now + LOOK_SECONDS
 
     def __call__(self) -> float:
         now = self._steady()
-        if now - self._looked < LOOK_SECONDS:
+        if now < self._look:
             return now + self._offset
-        self._looked = now
+        self._look = now + LOOK_SECONDS
         drift = self._wall() - now - self._offset
         if abs(drift) < SLEWED:
             self._offset += drift

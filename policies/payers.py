@@ -44,7 +44,19 @@ class Seen:
 class Payer:
     """The accounts of a caller's calls, for as long as the same periods last."""
 
-    __slots__ = ("accounts", "charges", "hard", "keys", "looked", "rated", "since", "slice", "until")
+    __slots__ = (
+        "accounts",
+        "charges",
+        "hard",
+        "height",
+        "keys",
+        "looked",
+        "rated",
+        "since",
+        "slice",
+        "until",
+        "wall",
+    )
 
     def __init__(self, charges: Charges, accounts: tuple[Seen, ...]) -> None:
         self.charges, self.accounts = charges, accounts
@@ -54,6 +66,10 @@ class Payer:
         both = list(zip(charges, accounts, strict=True))
         self.hard = tuple(seen for charge, seen in both if charge.limit is not None and charge.limit.hard)
         """The budgets that are never exceeded."""
+        alone = len(self.hard) == 1
+        self.wall = self.hard[0] if alone else None
+        """The only one of them; its amount."""
+        self.height = self.hard[0].limit or 0 if alone else 0
         self.rated = any(charge.rate is not None for charge in charges)
         """Whether there are rates among them."""
         self.looked = 0.0
