@@ -126,15 +126,15 @@ class Utility:
         why = f"most quality for the money at ${self.usd_per_quality:g} for quality 1"
         return explored(state, self.explore, self._best(state.untried), why)
 
-    def utility(self, estimate: Estimate) -> float:
-        """Nano-dollars that asking this expert is worth."""
-        return estimate.quality * self.usd_per_quality * NANO - estimate.cost
-
     def _best(self, untried: Mapping[str, Estimate]) -> str:
-        def rank(each: Estimate) -> tuple[float, int, str]:
-            return (-self.utility(each), each.cost, each.expert)
+        worth = self.usd_per_quality
+
+        def rank(each: Estimate) -> tuple[float, int, str]:  # nano-dollars that asking loses
+            return (each.cost - each.quality * worth * NANO, each.cost, each.expert)
 
         best = min(untried.values(), key=rank)
+        if not self.caution:
+            return best.expert
         rivals = [each for each in untried.values() if each.cost < best.cost and self._close(best, each)]
         return min(rivals, key=rank, default=best).expert
 

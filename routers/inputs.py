@@ -31,15 +31,15 @@ MARKS = (
 """Words counted together: code, formulas, digits, questions, amounts, orders, logic, punctuation."""
 
 GROUP = {mark: place for place, marks in enumerate(MARKS) for mark in marks}
+KNOWN = GROUP.keys()
 
 
 def lexical(prompt: str, length: int, counts: Counter[str]) -> list[float]:
     """Cheap features: lengths, and how often each of MARKS occurs at the ends of the prompt."""
     text = ends(prompt)
-    often, group = [0] * len(MARKS), GROUP.get
-    for term, count in counts.items():
-        if (place := group(term)) is not None:
-            often[place] += count
+    often = [0] * len(MARKS)
+    for mark in counts.keys() & KNOWN:
+        often[GROUP[mark]] += counts[mark]
     return [
         log1p(length),
         log1p(text.count("\n")),

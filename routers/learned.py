@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from experts.base import Outcome, Request, text
+from experts.base import Outcome, Request
 from experts.catalog import Catalog
+from experts.reading import look
 from routers.base import Estimate, Estimates
 from routers.blind import Blind
 from routers.costs import Costs
-from routers.fused import Fused
+from routers.fused import Fused, Told
 from routers.inputs import Inputs
 from routers.prior import estimate as prior_estimate
 
@@ -63,7 +64,7 @@ class Learned:
 
     def estimate(self, request: Request, catalog: Catalog, outcomes: Sequence[Outcome] = ()) -> Estimates:
         """One estimate for each name of the catalog."""
-        length = sum(len(text(message.get("content"))) for message in request.messages)
+        length = look(request.messages).letters
         known = self._known(request, length)
         usual = self.blind.usual
         return {
@@ -73,31 +74,33 @@ class Learned:
 
     def _known(self, request: Request, length: int) -> Estimates:
         """The estimates of the experts on record."""
-        import numpy as np
-
         vector = self._vector(request.embedding)
         if vector is None:
             return {name: Estimate(name, *row) for name, row in self.blind.rows(self.experts).items()}
-        inputs = Inputs((request.prompt,), (length,), vector)
-        quality, std, cost, high, latency = self.told(inputs)
-        whole = cost.astype(np.int64)
-        columns = (
-            np.minimum(np.maximum(quality, 0.0), 1.0),
-            np.maximum(std, 0.0),
-            whole,
-            np.maximum(whole, high.astype(np.int64)),
-            latency,
-            self.blind.quality,
-        )
-        names = self.experts
-        rows = zip(names, *(column.tolist() for column in columns), strict=True)
-        return dict(zip(names, map(ESTIMATE, rows), strict=True))
+        rows = zip(self.experts, *self.told(Inputs((request.prompt,), (length,), vector)), self._usual, strict=True)
+        return dict(zip(self.experts, map(ESTIMATE, rows), strict=True))
 
-    def told(self, inputs: Inputs) -> tuple[NDArray[Any], ...]:
-        """Of one prompt: quality, its doubt, median and 95th percentile of the cost, median seconds, each (M,)."""
+    def told(self, inputs: Inputs) -> Told:
+        """Of one prompt, for each expert on record."""
+        import numpy as np
+
         if self._fused is not None:
             return self._fused(inputs)
-        return tuple(column[0] for column in (*self.quality.predict(inputs), *self.costs.predict(inputs)))
+        columns = (*self.quality.predict(inputs), *self.costs.predict(inputs))
+        quality, std, cost, high, latency = (column[0] for column in columns)
+        whole = cost.astype(np.int64)
+        return (
+            np.minimum(np.maximum(quality, 0.0), 1.0).tolist(),
+            np.maximum(std, 0.0).tolist(),
+            whole.tolist(),
+            np.maximum(whole, high.astype(np.int64)).tolist(),
+            latency.tolist(),
+        )
+
+    @cached_property
+    def _usual(self) -> list[float]:
+        found: list[float] = self.blind.quality.tolist()
+        return found
 
     @cached_property
     def _fused(self) -> Fused | None:
@@ -109,8 +112,7 @@ class Learned:
 
         if embedding is None or embedding.shape != (self.dimensions,):
             return None
-        with np.errstate(over="ignore"):  # infinitely long is not of length 1 either
-            square = float(embedding.dot(embedding))
+        square = float(np.vdot(embedding, embedding))  # tells of no overflow: infinitely long is not of length 1
         if embedding.dtype == np.float32 and abs(square - 1.0) < UNIT:
             return embedding.reshape(1, -1)
         row = embedding.astype(np.float64)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import sqrt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float32]
 
 TERM = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_+")
+PLAIN = re.compile(r"[a-z]+|[^\sa-z_]|_+")
+"""Finds what TERM finds in half the time, if all is ASCII and in lower case."""
 HEAD, TAIL = 350, 150
 """Characters looked at: templates show at both ends of a prompt, and every word costs half a microsecond."""
 MOST_TERMS, LEAST_PROMPTS = 10_000, 3
@@ -37,7 +40,8 @@ def ends(prompt: str) -> str:
 def terms(prompt: str) -> Counter[str]:
     """How often each word, digit and mark of both ends occurs, in lower case. Pairs of words were tried: they
     changed no result and doubled the time."""
-    return Counter(TERM.findall(ends(prompt).lower()))
+    text = ends(prompt).lower()
+    return Counter((PLAIN if text.isascii() else TERM).findall(text))
 
 
 @dataclass(frozen=True)
@@ -73,27 +77,22 @@ class Words:
         """The same for one prompt, shape (rank,), in half the time."""
         import numpy as np
 
-        known, logs, squares = self._known, self._logs, 0.0
-        places, values = [], []
-        for term, often in counts.items():
-            if found := known.get(term):
-                value = found[1] if often == 1 else found[1] * logs[min(often, MOST_OFTEN - 1)]
-                places.append(found[0])
-                values.append(value)
-                squares += value * value
-        weights = np.array(values, np.float32)
-        direction: Matrix = weights @ self.directions.take(np.array(places, np.intp), 0)
-        return direction / np.float32(squares**0.5 or 1.0)
+        if not self.vocabulary:
+            return np.zeros(self.directions.shape[1], np.float32)
+        find, nowhere = self._place.get, len(self.vocabulary)
+        places = np.array([find(term, nowhere) for term in counts], np.intp)
+        weights = self._weighed.take(places)
+        weights *= self._dampened.take(np.array(list(counts.values()), np.intp), mode="clip")
+        direction: Matrix = weights @ self.directions.take(places, 0, mode="clip")
+        direction /= sqrt(np.vdot(weights, weights)) or 1.0
+        return direction
 
     @cached_property
-    def _known(self) -> dict[str, tuple[int, float]]:
-        return {
-            term: (i, float(weight)) for i, (term, weight) in enumerate(zip(self.vocabulary, self.weight, strict=True))
-        }
+    def _weighed(self) -> Matrix:
+        """The weights, and that of an unknown term."""
+        import numpy as np
 
-    @cached_property
-    def _logs(self) -> list[float]:
-        return [float(each) for each in self._dampened]
+        return np.append(self.weight, np.float32(0.0))
 
     @cached_property
     def _place(self) -> dict[str, int]:
