@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from experts.base import Chunk, Request
 from experts.card import Usage
-from gateway.born import born
 from gateway.chat import money
 from gateway.errors import APIError
 from gateway.explained import FAILURES, Explaining, explained, explained_by
@@ -62,7 +61,7 @@ async def nothing() -> None:
 
 async def begun(door: Door, request: Request, key: str, headers: Mapping[bytes, bytes]) -> Life:
     """The life of a request, its experts found. Raises APIError."""
-    life = born(door, request, key, headers)
+    life = door.life(request, key, headers)
     await life.embed()
     life.begin()
     if request.untold and not life.catalog:

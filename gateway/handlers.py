@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +14,7 @@ from experts.card import dollars
 from experts.catalog import Demand, eligible
 from gateway import admin, chat, completions, embeddings, errors, hot, messages_handlers, passing, responses_handlers
 from gateway.auth import Keys
-from gateway.born import born
+from gateway.born import AUTO, born
 from gateway.custom_chat import NAMED, in_functions, translated
 from gateway.errors import APIError
 from gateway.explained import Explaining, explained_by
@@ -34,8 +34,6 @@ from gateway.turn import Turn
 from policies.base import Accept, Ask, Policy, State
 from policies.pick import Only, dialled, instead
 from policies.record import born_of
-
-AUTO = "auto"
 
 
 @dataclass(slots=True)
@@ -114,27 +112,32 @@ class Door:
         call = turn.call
         if turn.route != "/v1/chat/completions" or IDEMPOTENCY_KEY in call.headers:
             return False
+        school = self.school
         try:
-            life = self.life(call)
-            body = life.request.body
+            key, request = self.keys.name(call.headers), chat.parse(call.body, call.id)
+            life = hot.Hot(school, request, school.policy, AUTO, key, turn=turn, door=self)
+            born(self, life, call.headers)
+            body = request.body
             if (body is not None and not body.plain and NAMED in body.data) or not life.embed_now():
                 return False
         except APIError as error:
             turn.respond(error.http_status, [*JSON, *error.all_headers()], error.encoded())
             return True
+        turn.gone = life.left
         life.begin()
-        hot.Hot(life, turn, self.names_expert, self.resume).again()
+        life.again()
         return True
 
-    def life(self, call: HTTPCall) -> Life:
-        """The life of a call's request. Raises APIError."""
-        key = self.keys.name(call.headers)
-        request = chat.parse(call.body, call.id)
-        return born(self, request, key, call.headers)
+    def life(self, request: Request, key: str, headers: Mapping[bytes, bytes]) -> Life:
+        """Raises APIError."""
+        life = Life(self.school, request, self.school.policy, AUTO, key)
+        born(self, life, headers)
+        return life
 
     async def chat(self, call: HTTPCall, reply: Reply) -> None:
         """POST /v1/chat/completions: an answer of the school, whole or as server-sent events."""
-        life = self.life(call)
+        key, headers = self.keys.name(call.headers), call.headers
+        life = self.life(chat.parse(call.body, call.id), key, headers)
         await life.embed()
         life.begin()
         if (names := translated(life)) is not None:
@@ -274,7 +277,6 @@ def _dial(model: str) -> float:
 
 def explained(policy: str, decision: Any, estimates: Any, excluded: list[str]) -> dict[str, Any]:
     """A decision and its candidates, best first, for people."""
-    ranked = sorted(estimates.values(), key=lambda estimate: -estimate.quality)
     candidates = [
         {
             "expert": estimate.expert,
@@ -284,7 +286,7 @@ def explained(policy: str, decision: Any, estimates: Any, excluded: list[str]) -
             "cost_high": dollars(estimate.cost_high),
             "latency": round(estimate.latency, 3),
         }
-        for estimate in ranked
+        for estimate in sorted(estimates.values(), key=lambda estimate: -estimate.quality)
     ]
     return {
         "policy": policy,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from experts.base import Failure, Outcome
+from experts.base import Answer, Failure, Outcome
 from gateway.crowds import Crowds
 from gateway.outliers import FAULTS, SHARE, SLOW, Outliers
 
@@ -71,6 +71,9 @@ class Health:
 
     def ended(self, tally: Tally, outcome: Outcome) -> None:
         """Remembers how that went."""
+        if type(outcome) is Answer and not (self.records or self.crowded):
+            self.outliers.ended(tally, outcome)
+            return
         tells = self.crowded or (isinstance(outcome, Failure) and self.failures)
         if tells and self.crowds.note(outcome, self.under_way(tally) - 1):
             self.outliers.unknown(tally)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experts.base import Expert, ExpertError, Request
 from experts.http1_exchange import Headers
@@ -18,40 +18,40 @@ from gateway.leaving import leave
 from gateway.life import Life
 from gateway.resume import resumed
 from gateway.run import send
-from gateway.sink import JSON, Call, Plain, Stream
+from gateway.sink import JSON, Call, Plain
+from gateway.stream import Stream
 from gateway.turn import Turn
-from policies.base import Accept, Ask
+from policies.base import Ask
 from policies.groups import Group
 
-HandOver = Callable[[Life, Ask | Accept, Turn], None]
-"""Goes on with a life in coroutines, from a decision that callbacks cannot carry out."""
+if TYPE_CHECKING:
+    from gateway.handlers import Door
 
 
-class Hot:
-    """One request on its way through one or several experts to its turn."""
+class Hot(Life, kw_only=True, eq=False):
+    """A life on its way through one or several experts to its turn."""
 
-    __slots__ = ("call", "gone", "hand_over", "life", "names_expert", "turn")
-
-    def __init__(self, life: Life, turn: Turn, names_expert: bool, hand_over: HandOver) -> None:
-        self.life, self.turn, self.names_expert, self.hand_over = life, turn, names_expert, hand_over
-        self.call: Call | None = None
-        self.gone = False
-        turn.gone = self.left
+    turn: Turn
+    door: Door
+    call: Call | None = None
+    gone: bool = False
+    """Whether nobody waits for an answer any more."""
 
     def go(self) -> None:
         """Decides and asks, until an expert has been asked or the life is handed over. Raises APIError."""
-        life = self.life
         while True:
-            decision = life.next()
+            decision = self.next()
+            school = self.school
             expert: Expert | None = None
             if isinstance(decision, Ask) and decision.last and decision.spare is None:
-                expert = life.school.experts[decision.experts[0]]
+                expert = school.experts[decision.experts[0]]
             if not isinstance(expert, OpenAIHTTP):
-                self.hand_over(life, decision, self.turn)
+                self.door.resume(self, decision, self.turn)
                 return
-            call = self.call = (Stream if life.request.stream else Plain)(self, expert)
-            request = call.tally.promised(life.request)
-            if (pending := call.tally.reserve()) is not None:
+            now = school.clock()
+            call = self.call = Stream.of(self, expert, now) if self.stream else Plain(self, expert, now)
+            request = call.promised(self.request)
+            if (pending := call.reserve()) is not None:
                 pending.add_done_callback(partial(self.granted, call, request))
                 return
             try:
@@ -65,7 +65,7 @@ class Hot:
         if self.gone:
             return
         try:
-            call.tally.admit()
+            call.admit()
             call.exchange = call.expert.send(request, call)
         except ExpertError as error:
             call.failed(error)
@@ -79,14 +79,14 @@ class Hot:
         except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
             self.when_durable(None, partial(self.refuse, error))
 
-    def resume(self, call: Call, events: Events, error: ExpertError) -> None:
+    def hand_on(self, call: Call, events: Events, error: ExpertError) -> None:
         """An expert broke off after the client had seen its beginning: others go on, in a task."""
-        chunks = resumed(self.life, call.tally, error)
+        chunks = resumed(self, call, error)
         self.call = None
 
         async def handler(_: HTTPCall, reply: Reply) -> None:
-            with Explaining(self.life):
-                await send(self.life, events, chunks, reply)
+            with Explaining(self):
+                await send(self, events, chunks, reply)
 
         self.turn.line.spawn(self.turn, handler)
 
@@ -95,7 +95,7 @@ class Hot:
         self.gone = True  # nothing that waits has anything to say any more
         call = self.call
         asked = "" if call is None or call.exchange is None else call.expert.name
-        known = explained(self.life, error, asked)
+        known = explained(self, error, asked)
         errors.log(known, error, self.turn.call.path, self.turn.call.id)
         if call is not None:
             leave(call)
@@ -119,12 +119,12 @@ class Hot:
 
     def about(self, expert: str) -> Headers:
         """The headers that explain the answer."""
-        return [(b"x-lyceum-expert", expert.encode()), (b"x-lyceum-decision", self.life.request.id.encode())]
+        return [(b"x-lyceum-expert", expert.encode()), (b"x-lyceum-decision", self.request.id.encode())]
 
     def when_durable(self, row: Group | None, then: Callable[[], None]) -> None:
         """Calls `then` once the last decision and a row written after it are in the ledger; if they cannot be, the
         client is told, if it is still there."""
-        last = row or self.life.recorded  # groups end in the order in which they were begun
+        last = row or self.recorded  # groups end in the order in which they were begun
         if last is None or last.done:
             self.durable(row, then)
         else:
@@ -139,7 +139,7 @@ class Hot:
         """Whether there is nothing to be sent: the client has gone, or is told that what it got cannot be recorded."""
         if self.gone:
             return True
-        recorded = self.life.recorded
+        recorded = self.recorded
         error = recorded.error if recorded is not None else None
         if error is None and row is not None:
             error = row.error

@@ -11,7 +11,8 @@ from experts.base import Answer, BrokenOff, ExpertError, Failure
 from experts.http1_exchange import ClosedEarly, Headers, HTTPError, Sink
 from experts.openai_errors import of_status
 from experts.openai_http import piece, whole
-from gateway.sink import Call, Stream
+from gateway.sink import Call
+from gateway.stream import Stream
 
 LEFT = "client_left"
 SECONDS = 1.0
@@ -21,14 +22,14 @@ SECONDS = 1.0
 def leave(call: Call) -> None:
     """The client of a call went away: what was said is written down, once it is known what that cost."""
     exchange = call.exchange
-    if exchange is None or exchange.done or call.tally.settled:
-        call.tally.left()
+    if exchange is None or exchange.done or call.settled:
+        call.left()
     elif exchange.connection is None:
         exchange.cancel()
-        call.tally.settle(Answer(call.tally.expert.name, {}, cost=0, timing=call.tally.timing()), LEFT)
+        call.settle(Answer(call.expert.name, {}, cost=0, timing=call.timing()), LEFT)
     elif call.expert.when_left == "cancel":
         exchange.cancel()
-        call.tally.left()
+        call.left()
     else:
         exchange.sink = rest = Leaving(call)
         exchange.resume()
@@ -46,7 +47,7 @@ class Leaving(Sink):
 
     def look(self) -> None:
         """Hangs up as soon as the expert has said what was used so far; from then on it says it with every event."""
-        call, usage = self.call, self.call.tally.usage
+        call, usage = self.call, self.call.usage
         known = usage is not None and usage.prompt_tokens is not None and usage.completion_tokens is not None
         if self.hung or not known or not call.expert.counts or call.exchange is None:
             return
@@ -69,7 +70,7 @@ class Leaving(Sink):
         try:
             for event in call.reader.feed(data):
                 if event.data != b"[DONE]":
-                    call.tally.note(piece(event, call.progress))
+                    call.note(piece(event, call.progress))
         except (ExpertError, sse.TooLong) as error:
             self.drop(error if isinstance(error, ExpertError) else call.progress.broken_off(str(error)))
             return
@@ -82,7 +83,7 @@ class Leaving(Sink):
             if call.status != 200:
                 raise of_status(call.status, call.headers, b"".join(call.parts), time.time())
             if not streamed:
-                call.tally.note(whole(b"".join(call.parts), call.expert.progress()))
+                call.note(whole(b"".join(call.parts), call.expert.progress()))
         except ExpertError as error:
             self.fail(error)
         else:
@@ -100,12 +101,12 @@ class Leaving(Sink):
 
     def fail(self, error: ExpertError) -> None:
         """The expert failed beside."""
-        failure: Failure = self.call.tally.failure(error)
-        self.call.tally.settle(failure, LEFT)
+        failure: Failure = self.call.failure(error)
+        self.call.settle(failure, LEFT)
 
     def end(self, guessed: bool = False) -> None:
         """Writes down what was said; `guessed`: more may have been made than we have heard of."""
-        answer = replace(self.call.tally.answer(), finish_reason=None)
+        answer = replace(self.call.answer(), finish_reason=None)
         if guessed and answer.usage is not None:
             answer = replace(answer, usage=replace(answer.usage, estimated=True))
-        self.call.tally.settle(answer, LEFT)
+        self.call.settle(answer, LEFT)

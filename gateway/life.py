@@ -46,6 +46,8 @@ class Life(Struct, eq=False):
     too_small: int = 0
     """The largest context, in tokens, that an expert found too small for the request."""
     step: int = -1
+    stream: bool = False
+    """Whether the client wants events."""
     total: int = 0
     """Nano-dollars of every outcome so far."""
     usage: Usage | None = None
@@ -61,6 +63,7 @@ class Life(Struct, eq=False):
 
     def begin(self) -> None:
         """Keeps the eligible experts; the request is final from here on."""
+        self.stream = self.request.stream
         self.demand = Demand.of(self.request)
         self.catalog = eligible(self.demand, self.school.catalog(self.request.model))
 
@@ -213,6 +216,25 @@ class Tally(Struct, eq=False):
             self.cost = chunk.cost
         if chunk.finish_reason:
             self.finish_reason = chunk.finish_reason
+
+    def heard(self, chunk: Chunk) -> Answer:
+        """An answer that came as one chunk. What it says is looked at only where it does not tell its cost or end."""
+        self.last = chunk
+        if chunk.cost is None or not chunk.finish_reason:
+            self.note(chunk)
+            return self.answer()
+        seconds = self.life.school.clock() - self.started
+        timing = Timing(seconds, seconds)
+        return Answer(
+            self.expert.name,
+            chunk.delta,
+            chunk.finish_reason,
+            chunk.usage,
+            chunk.cost,
+            timing,
+            chunk.data,
+            chunk.dialect,
+        )
 
     def timing(self) -> Timing:
         """Until now."""

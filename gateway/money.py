@@ -265,6 +265,8 @@ def settle(tally: Tally, promise: Promise, outcome: Outcome) -> Moved | Future[A
 
 def absurd(tally: Tally, usage: Usage) -> bool:
     """Whether a usage counts more tokens than there are bytes, or than the expert can read."""
+    if not tally.chunks:
+        tally.note(tally.last)  # a whole answer is looked at only now
     said = (usage.completion_tokens or 0) - (usage.reasoning_tokens or 0)
     most = sum(map(len, tally.said)) + TEMPLATE_TOKENS  # letters: never more than bytes, and quicker to count
     if tally.plain and said > most:

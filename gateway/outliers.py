@@ -7,7 +7,7 @@ long a stream takes to its first chunk and a plain answer to its end, for the wo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Set
+from collections.abc import Callable, Collection, Iterable, Set
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -35,11 +35,17 @@ TRIALS = 10
 """Good answers in a row, one at a time, that take a grey expert back."""
 
 
+MANY = 64
+"""Good answers that are remembered together at the latest; sooner if anything is to be judged."""
+
+
 class Pace(Struct):
     """The usual seconds for a token's work: their median, followed in small steps: a few odd ones say little."""
 
     usual: float = 0.0
     seen: int = 0
+    told: list[float] = field(default_factory=list)
+    """Of good answers, what is still to be learned."""
 
     def slow(self, seconds: float, work: float, times: float) -> bool:
         """Whether so many seconds are too many for that work."""
@@ -47,14 +53,18 @@ class Pace(Struct):
             return False
         return self.seen >= SETTLED and seconds > times * self.usual * work
 
-    def learn(self, pace: float, slow: bool) -> None:
-        """One more answer; the first ones move it further, `slow` ones hardly."""
-        self.seen = seen = self.seen + 1
-        step = 1 + (SLOW_STEP if slow else STEP if seen * STEP > 1 else 1 / seen)
-        if pace > self.usual:
-            self.usual = self.usual * step if self.usual else pace
-        else:
-            self.usual /= step
+    def learn(self, paces: Iterable[float], slow: bool = False) -> None:
+        """More answers; the first ones move it further, `slow` ones hardly."""
+        usual, seen = self.usual, self.seen
+        settled = 1 + (SLOW_STEP if slow else STEP)
+        for pace in paces:
+            seen += 1
+            step = settled if seen > SETTLED or slow else 1 + 1 / seen
+            if pace > usual:
+                usual = usual * step if usual else pace
+            else:
+                usual /= step
+        self.usual, self.seen = usual, seen
 
 
 class Watched(Struct):
@@ -74,6 +84,14 @@ class Watched(Struct):
     trials: int = TRIALS
     """Good ones that it still has to pass."""
 
+    def fold(self) -> None:
+        """Learns from the good answers that were only remembered."""
+        for pace in (self.plain, self.streams):
+            if told := pace.told:
+                pace.told = []
+                pace.learn(told)
+                self.recent.extend([False] * len(told))
+
 
 class Outliers:
     """The experts of this process, and which of them are grey."""
@@ -88,11 +106,12 @@ class Outliers:
     def asked(self, tally: Tally) -> None:
         """An expert is being asked; one whose rest is over is tried by this request, by others after another rest."""
         name, now = tally.expert.name, tally.started
-        watched = self.watched.get(name)
-        if watched is None:
-            watched = self.watched[name] = Watched()
-        watched.waiting[tally] = False
-        if self.grey and name in self.grey and now >= watched.until:
+        try:
+            self.watched[name].waiting[tally] = False
+        except KeyError:
+            self.watched[name] = Watched(waiting={tally: False})
+        if self.grey and name in self.grey and now >= self.grey[name].until:
+            watched = self.grey[name]
             watched.trial, watched.until = tally, now + watched.rest
         if now >= self.looks:
             self.looks = now + LOOK_SECONDS
@@ -101,44 +120,50 @@ class Outliers:
     def look(self, now: float) -> None:
         """Streams that have waited for their first chunk far too long are bad whatever still comes."""
         for name, watched in self.watched.items():
+            watched.fold()
             for tally, counted in list(watched.waiting.items()):
-                late = not counted and tally.first is None and tally.life.request.stream
+                late = not counted and tally.first is None and tally.life.stream
                 if late and watched.streams.slow(now - tally.started, _work(tally), self.slow):
                     watched.waiting[tally] = True
                     self.count(name, watched, tally, bad=True)
 
     def ended(self, tally: Tally, outcome: Outcome) -> None:
         """Remembers how asking an expert ended. Who refuses is not ill, and a client that left says nothing."""
-        watched, name = self.watched[outcome.expert], outcome.expert
+        name = outcome.expert
+        watched = self.watched[name]
         counted = watched.waiting.pop(tally, True)
         if isinstance(outcome, Failure):
             if not counted and outcome.reason in FAULTS and _status(outcome) != 429:
                 self.count(name, watched, tally, bad=True)
         elif outcome.finish_reason is not None:
-            bad = self.took(watched, tally, outcome)
-            if not counted:
-                if bad or self.grey:
-                    self.count(name, watched, tally, bad)
-                else:
-                    watched.recent.append(False)
+            self.took(watched, tally, outcome, counted)
         if watched.trial is tally:
             watched.trial = None
 
-    def took(self, watched: Watched, tally: Tally, answer: Answer) -> bool:
-        """Learns how long an answer took, without what a client that reads slowly adds; whether that was too long."""
-        seconds, work, pace = answer.timing.total, _work(tally), watched.plain
-        if tally.life.request.stream:
+    def took(self, watched: Watched, tally: Tally, answer: Answer, counted: bool) -> None:
+        """Learns how long an answer took, without what a client that reads slowly adds: that may have been too long.
+        What cannot be is only remembered."""
+        seconds, pace, work = answer.timing.total, watched.plain, _work(tally)
+        if tally.life.stream:
             seconds, pace = answer.timing.first or seconds, watched.streams
         elif answer.usage is not None:
             work += answer.usage.completion_tokens or 0
-        slow = seconds > FLOOR_SECONDS and pace.slow(seconds, work, self.slow)
-        pace.learn(seconds / work, slow)
-        return slow
+        if seconds <= FLOOR_SECONDS and not counted and not self.grey:
+            pace.told.append(seconds / work)
+            if len(pace.told) >= MANY:
+                watched.fold()
+            return
+        watched.fold()
+        slow = pace.slow(seconds, work, self.slow)
+        pace.learn((seconds / work,), slow)
+        if not counted:
+            self.count(answer.expert, watched, tally, slow)
 
     def dead(self, tally: Tally) -> None:
         """The expert fails all the time, and is left out for that: it is not grey, and begins anew when it is back."""
         name = tally.expert.name
         self.unknown(tally)
+        self.watched[name].fold()
         self.watched[name].recent.clear()
         self.grey.pop(name, None)
 
@@ -160,6 +185,7 @@ class Outliers:
             if tally is watched.trial:
                 self.leave_out(name, watched) if bad else self.passed(name, watched)
             return
+        watched.fold()
         watched.recent.append(bad)
         if bad and self.share and sum(watched.recent) >= self.share * RECENT:
             self.leave_out(name, watched)

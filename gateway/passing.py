@@ -175,6 +175,7 @@ def life_of(door: Door, school: School, request: Request, path: str, key: str) -
     policy = instead(door.school.policy, Threshold(0.0) if name is None else Only(name))
     life = Life(school, request, policy, "passed", key)
     size = sum(len(message["content"]) for message in request.messages)
+    life.stream = request.stream
     life.demand = Demand(TEXT, size // CHARACTERS_PER_TOKEN, False)
     life.catalog = school.cards if name is None else {name: school.cards[name]}
     return life

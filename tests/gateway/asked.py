@@ -25,7 +25,8 @@ class Asked:
 
     def __init__(self, health: Health, name: str = "a", stream: bool = False) -> None:
         request = Request((), {"stream": stream})
-        self.expert, self.life = SimpleNamespace(name=name), SimpleNamespace(request=request, demand=Demand.of(request))
+        self.expert = SimpleNamespace(name=name)
+        self.life = SimpleNamespace(request=request, demand=Demand.of(request), stream=stream)
         self.health, self.started, self.first = health, health.clock(), None
         health.asked(self)  # type: ignore[arg-type] # as much of a Tally as is looked at
 

@@ -1,0 +1,205 @@
+"""A streamed answer on its way to a client, in callbacks: event by event, from an expert's bytes to a client's."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from msgspec import field
+
+from experts import sse
+from experts.base import ExpertError
+from experts.http1_exchange import Headers, HTTPError
+from experts.openai_answer import Progress
+from experts.openai_errors import of_transport
+from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece
+from gateway import chat
+from gateway.alike import Alike
+from gateway.call import says_something
+from gateway.cap import LENGTH, MOST_LETTERS, beyond, room
+from gateway.sink import Call
+from gateway.turn import Line
+
+if TYPE_CHECKING:
+    from gateway.hot import Hot
+
+LARGEST_READ = 256 * 1024
+"""Bytes that come from an expert at once, at most."""
+EVENTS = b"text/event-stream"
+STREAM: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Stream(Call, kw_only=True, eq=False):
+    """A streamed answer: held until it says something and its decision is recorded, then passed on event by event."""
+
+    events: chat.Events
+    reader: sse.Reader
+    progress: Progress
+    line: Line
+    alike: Alike
+    held: list[bytes] = field(default_factory=list)
+    begun: bool = False
+    open: bool = False
+    ended: bool = False
+    quick: bool = False
+    """Whether the next read may go on without being parsed, if it is like one before."""
+    calm: int = 0
+    """Chunks up to which an answer keeps to its cap for certain; `most`: letters."""
+    most: int = 0
+
+    @classmethod
+    def of(cls, life: Hot, expert: OpenAIHTTP, now: float) -> Stream:
+        """A stream that begins."""
+        request, turn = life.request, life.turn
+        model = expert.name if life.door.names_expert else request.model
+        return cls(
+            life,
+            expert,
+            now,
+            events=chat.Events(request, model, int(time.time())),
+            reader=sse.Reader(expert.limits.answer_bytes),
+            progress=expert.progress(),
+            line=turn.line,
+            alike=Alike(chunked=not turn.old),
+        )
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        super().on_head(status, headers)
+        kind = dict(headers).get(b"content-type", b"")
+        cap = room(self)
+        self.calm = sys.maxsize if cap is None else cap
+        self.most = MOST_LETTERS * self.calm
+        self.open = status == 200 and kind.split(b";")[0].strip().lower() == EVENTS
+
+    def on_data(self, data: bytes) -> None:
+        if self.quick and (out := self.alike.taken(data, self)) is not None:
+            self.line.send(out)
+            if self.line.paused:
+                self.slow()
+        elif not self.open:
+            super().on_data(data)
+            return
+        elif not self.ended:
+            try:
+                self.read(data)
+            except (ExpertError, sse.TooLong) as error:
+                self.drop(error if isinstance(error, ExpertError) else self.progress.broken_off(str(error)))
+                return
+        suspect = self.chunks > self.calm or self.letters > self.most or self.usage is not None
+        if suspect and not self.ended and beyond(self):
+            self.cut()
+
+    def read(self, data: bytes) -> None:
+        """The events of a piece; held back until they say something. Raises ExpertError and TooLong."""
+        out: list[bytes] = []
+        done = speaks = False
+        try:
+            events = self.reader.feed(data)
+            for event in events:
+                if event.data == b"[DONE]":
+                    done = True
+                    break
+                chunk = piece(event, self.progress)
+                self.note(chunk)
+                out.append(self.events.of(chunk))
+                speaks = speaks or says_something(chunk)
+        finally:  # also what came before an error: it is noted as said
+            self.pass_on(out)
+        if done:
+            self.end()
+        elif not self.begun and speaks:
+            self.life.when_durable(None, self.begin)
+        elif self.begun and events:
+            self.alike.learn(data, chunk, out[-1])
+        self.quick = self.begun and not self.ended and self.reader.skips(LARGEST_READ)
+
+    def begin(self) -> None:
+        """The head and what was held, unless another expert has taken over since."""
+        if self.begun or (self.settled and not self.ended):
+            return
+        self.begun = True
+        turn = self.life.turn
+        head = turn.open(200, [*STREAM, *self.life.about(self.expert.name)])
+        turn.put(b"".join(self.held), head)
+        self.held.clear()
+
+    def pass_on(self, out: list[bytes]) -> None:
+        """To the client, once it has been sent the head."""
+        if not self.begun:
+            self.held += out
+        elif data := b"".join(out):
+            self.life.turn.put(data)
+            if self.line.paused:
+                self.slow()
+
+    def slow(self) -> None:
+        """A client that reads slowly slows the expert down."""
+        if self.exchange is not None:
+            self.exchange.pause()
+            self.line.on_writable = self.exchange.resume
+
+    def end(self) -> None:
+        """The expert said that it is done. Raises ExpertError unless the answer is whole."""
+        self.progress.end()
+        self.ended = True
+        if self.exchange is not None:
+            self.exchange.hasten(SECONDS_TO_END)
+        if rest := self.progress.rest():
+            self.note(rest)
+            self.events.of(rest)
+        row = self.settle(self.answer(), "answered")
+        self.life.when_durable(row, self.finish)
+
+    def cut(self) -> None:
+        """The expert goes on beyond what was reserved for it: the answer ends here, as if it had kept to its cap."""
+        self.ended = True
+        if self.exchange is not None:
+            self.exchange.cancel()
+        self.note(LENGTH)
+        last = self.events.of(LENGTH)
+        if self.begun:
+            self.life.turn.put(last)
+        else:
+            self.held.append(last)
+        self.life.when_durable(self.settle(self.answer(), "answered"), self.finish)
+
+    def finish(self) -> None:
+        """What is still owed, and the end of the stream."""
+        if not self.begun:
+            self.begin()
+        self.life.turn.finish(self.events.end(self.life.total, self.life.usage))
+        self.life.over()
+
+    def on_end(self) -> None:
+        if not self.open:
+            super().on_end()
+        elif not self.ended:
+            try:
+                self.end()
+            except ExpertError as error:
+                self.failed(error)
+
+    def on_error(self, error: HTTPError) -> None:
+        if self.ended:
+            return
+        if not self.progress.begun:
+            self.failed(of_transport(error))
+        elif self.progress.whole:
+            self.end()
+        else:
+            self.failed(self.progress.broken_off(str(error)))
+
+    def whole(self, body: bytes) -> None:
+        raise no_stream(body)
+
+    def failed(self, error: ExpertError) -> None:
+        """Before the first byte another expert is asked; after it others go on, or the stream ends with an error."""
+        if not self.begun:
+            super().failed(error)
+            return
+        self.life.when_durable(self.fail(error), lambda: self.life.hand_on(self, self.events, error))
