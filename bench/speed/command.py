@@ -63,18 +63,19 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {**machine.origin(), "size": args.size, "plan": asdict(plan), "targets": {}, "missing": {}}
     ours, theirs = cores()
     steps = plan.steps * (1 + len(names)) + 2 * plan.rounds * len(plan.levels)
-    with progress(steps) as bar, upstream(theirs) as direct, Generator(theirs) as generator:
-        session = Session(generator, direct, plan, bar)
-        report["direct"] = session.ceiling()
-        with gateway(direct, ours) as target:
-            report["targets"]["lyceum"] = session.target(target)
-        report["workers"] = workers(session)
-        for name in names:
-            beside(session, name, report)
-        if args.embedding:
-            from bench.speed.embedding import embedding
+    with progress(steps) as bar:
+        with upstream(theirs) as direct, Generator(theirs) as generator:
+            session = Session(generator, direct, plan, bar)
+            report["direct"] = session.ceiling()
+            with gateway(direct, ours) as target:
+                report["targets"]["lyceum"] = session.target(target)
+            report["workers"] = workers(session)
+            for name in names:
+                beside(session, name, report)
+            if args.embedding:
+                from bench.speed.embedding import embedding
 
-            report["embedding"] = embedding(session)
+                report["embedding"] = embedding(session)
         bar("decisions")
         report["decisions"] = decisions()
     return report

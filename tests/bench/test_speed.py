@@ -53,10 +53,17 @@ def test_speed_measures_the_gateway_beside_a_direct_run_and_names_every_peer(fol
     assert [gateway["levels"][level]["requests_per_second"] > 0 for level in ("1", "4")] == [True, True]
     assert gateway["start_seconds"] > 0
     assert report["direct"]["levels"]["1"]["requests_per_second"] > 0
-    assert report["decisions"]["one decision, 10 experts, embedding excluded"] > 0
+    middle, most = (report["decisions"][f"one decision, 10 experts, embedding excluded{end}"] for end in ("", ", p99"))
+    assert 0 < middle <= most
+    assert report["decisions"]["of the 40 nearest of them found"] == "100.0%"
     assert "missing" in report["embedding"]["embedding"]
     shown = capsys.readouterr().out
     assert "nginx is missing: not installed" in shown
+
+
+def test_decisions_that_cannot_be_measured_say_why():
+    with pytest.raises(SetupError, match="decisions could not be measured: ValueError: negative dimensions"):
+        decisions(stored=-1)
 
 
 def test_kept_figures_are_shown_as_markdown_and_put_into_a_document(folder, neighbours, capsys):
