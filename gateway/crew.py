@@ -22,6 +22,7 @@ from gateway.figures import Figures
 from gateway.heirs import Heirs
 from gateway.host import PLACES, Crowds, Part
 from gateway.server import GRACE_SECONDS, ROWS_SECONDS
+from gateway.shelf import SIZE, unnamed
 from gateway.worker import LINE_BYTES, say
 
 RESTART_SECONDS = (0.2, 10.0)
@@ -51,6 +52,8 @@ class Common:
         self.figures = Figures()
         self.crowds = Crowds.new()
         self.heirs = Heirs.new()
+        self.shelf = unnamed(SIZE)
+        """Where answers wait for their retries."""
         self.free = list(range(PLACES))
 
 
@@ -106,7 +109,8 @@ class Crew:
         """A new worker, told all that it must know."""
         ours, theirs = socket.socketpair()
         with theirs:
-            numbers = (theirs.fileno(), self.listener.fileno(), self.common.crowds.file, *self.common.heirs.files)
+            files = (theirs.fileno(), self.listener.fileno(), self.common.crowds.file, self.common.shelf)
+            numbers = (*files, *self.common.heirs.files)
             # A session of its own: Ctrl-C ends us first, and we tell the workers.
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "gateway.worker", *map(str, numbers)),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import mmap
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
@@ -14,6 +12,7 @@ from experts.child import Address
 from experts.cpu import Crowd
 from gateway.config import Builder, Config
 from gateway.encoder import EncoderProcess
+from gateway.shelf import unnamed
 
 Hear = Callable[[str, Address | None], None]
 """Is told a part's name and where it answers from now on; `None` is nowhere."""
@@ -49,9 +48,7 @@ class Crowds:
     @classmethod
     def new(cls) -> Crowds:
         """In a file without a name."""
-        with tempfile.TemporaryFile() as file:
-            file.truncate(BYTES)
-            return cls(os.dup(file.fileno()))
+        return cls(unnamed(BYTES))
 
     def row(self, part: int) -> memoryview[int]:
         """The row of a part."""

@@ -7,14 +7,14 @@ own, even if it says what another said; a retry gets the answer that its failed 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 import orjson
 
 from experts.base import Answer, Request
+from gateway.shelf import Shelf
 from policies.pick import Only
 from policies.rows import OutcomeRow
 
@@ -24,45 +24,42 @@ if TYPE_CHECKING:
 COUNT = b"x-stainless-retry-count"
 NAME = "retried"
 """What the ledger calls the policy of a retry that gets the answer of its failed try."""
-MOST, SECONDS = 256, 120.0
-"""Answers that are kept, and for how long."""
+SECONDS = 120.0
+"""How long an answer is kept."""
+encode, decode = msgspec.msgpack.encode, msgspec.msgpack.Decoder(Answer).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An answer that waits for its retry, until a second of the clock."""
-
-    answer: Answer
-    until: float
-
-
-@dataclass(slots=True)
 class Retries:
-    """The answers of this process that wait; nothing of them is on any disk."""
+    """The answers that wait for a retry, whichever worker it comes to."""
 
-    clock: Callable[[], float]
-    kept: OrderedDict[bytes, list[Kept]] = field(default_factory=OrderedDict)
+    def __init__(self, clock: Callable[[], float], shelf: Shelf | None = None) -> None:
+        self.clock = clock
+        self.join(shelf or Shelf())
+
+    def join(self, shelf: Shelf) -> None:
+        """From now on they lie there, with those of other workers."""
+        self.shelf, self.waiting = shelf, shelf.waiting
 
     def keep(self, life: Life) -> None:
         """What was answered to a life's request, if that was all of it, is kept."""
         answer = life.outcomes[0] if life.policy_name == NAME else life.answered
         if life.request.stream or not isinstance(answer, Answer):
             return
-        self.kept.setdefault(_digest(life.key, life.request), []).append(Kept(answer, self.clock() + SECONDS))
-        if len(self.kept) > MOST:
-            self.kept.popitem(last=False)
+        try:
+            data = encode(answer)
+        except (TypeError, OverflowError):  # an expert of the operator's said what is no JSON
+            return
+        now = self.clock()
+        self.shelf.put(_digest(life.key, life.request), now + SECONDS, now, data)
 
     def give(self, life: Life, headers: Mapping[bytes, bytes]) -> None:
         """The life of a retry has the answer of its failed try, if there is one: nobody is asked, what it has cost is
         recorded here, where it could not be there, and not booked again."""
         if headers.get(COUNT, b"0") == b"0":
             return
-        digest = _digest(life.key, life.request)
-        waiting = [kept for kept in self.kept.pop(digest, ()) if kept.until > self.clock()]
-        if waiting[1:]:
-            self.kept[digest] = waiting[1:]
-        if waiting:
-            answer, books = waiting[0].answer, life.school.books
+        data = self.shelf.take(_digest(life.key, life.request), self.clock())
+        if data is not None:
+            answer, books = decode(data), life.school.books
             life.outcomes, life.policy, life.policy_name = (answer,), Only(answer.expert), NAME
             books.ledger.write(OutcomeRow.of(life.request.id, 0, answer, books.clock()))
 

@@ -26,6 +26,7 @@ from gateway.heirs import Heirs
 from gateway.host import ENCODER, Crowds, Sharable, sharable
 from gateway.metrics import Metrics
 from gateway.server import Server, settled
+from gateway.shelf import Shelf
 
 LINE_BYTES = 1 << 26
 """The longest line: a configuration, or all figures."""
@@ -144,12 +145,13 @@ class Worker:
         return whole
 
 
-async def work(control: socket.socket, listener: socket.socket, crowds: Crowds, heirs: Heirs) -> int:
+async def work(control: socket.socket, listener: socket.socket, crowds: Crowds, shelf: Shelf, heirs: Heirs) -> int:
     """The exit code: 2 for what the operator must mend, which the parent is told."""
     reader, writer = await asyncio.open_unix_connection(sock=control, limit=LINE_BYTES)
     told = orjson.loads(await reader.readline())
     try:
         worker = Worker(config.of(told["config"]), told["shared"], heirs, writer)
+        worker.door.school.retries.join(shelf)
         for name, row in told["shared"].items():
             if name != ENCODER:
                 cast(Sharable, worker.door.school.experts[name]).join(Crowd(crowds.row(row), told["place"]))
@@ -168,7 +170,7 @@ def main() -> int:
     sys.path.append(str(Path.cwd()))  # `use` may name a file of the operator's; it comes last and hides nothing
     numbers = [int(number) for number in sys.argv[1:]]
     control, listener = (socket.socket(fileno=number) for number in numbers[:2])
-    return int(uvloop.run(work(control, listener, Crowds(numbers[2]), Heirs.of(*numbers[3:]))))
+    return int(uvloop.run(work(control, listener, Crowds(numbers[2]), Shelf(numbers[3]), Heirs.of(*numbers[4:]))))
 
 
 if __name__ == "__main__":
