@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import orjson
 from msgspec import Struct
 
 NANO = 1_000_000_000
@@ -39,6 +41,9 @@ class Usage(Struct, frozen=True):
 
 Parts = tuple[tuple[int | None, float | None], ...]
 """Tokens of one kind and their own price, if they have one."""
+
+PRICED = ("prompt", "completion", "cached", "cpu_hour", "cache_write", "audio", "image", "reasoning", "speech")
+"""What has a price."""
 
 
 @lru_cache
@@ -80,9 +85,16 @@ class Price:
     """Of the answer, audio."""
     rates: tuple[int, int] = field(default=(0, 0), init=False, repr=False, compare=False)
     """Nano-dollars per million tokens of the prompt and of the answer that have no price of their own."""
+    told: bytes = field(default=b"", init=False, repr=False, compare=False)
+    """As JSON, the kinds whose price is told."""
+    version: str = field(default="", init=False, repr=False, compare=False)
+    """A short name of these prices, the checksum of that: others have another."""
 
     def __post_init__(self) -> None:
+        told = {kind: getattr(self, kind) for kind in PRICED if getattr(self, kind) is not None}
         object.__setattr__(self, "rates", (nano(self.prompt), nano(self.completion)))
+        object.__setattr__(self, "told", orjson.dumps(told))
+        object.__setattr__(self, "version", f"{zlib.crc32(self.told):08x}")
 
     @property
     def per_token(self) -> bool:

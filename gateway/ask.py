@@ -84,7 +84,19 @@ def show(console: Console, story: dict[str, Any]) -> None:
         )
     console.print(table)
     cost = "unknown" if story["cost"] is None else f"${story['cost'] / 1e9:.9f}"
+    for price in story.get("prices", ()):
+        console.print(priced(price, story["outcomes"]), highlight=False, soft_wrap=True)
     console.print(f"cost {cost}, decision {story['id']}", highlight=False)
+
+
+def priced(price: dict[str, Any], outcomes: list[dict[str, Any]]) -> str:
+    """What a version of prices was, and whose."""
+    whose = ", ".join(sorted({outcome["expert"] for outcome in outcomes if outcome["price"] == price["version"]}))
+    if price["usd"] is None:
+        return f"prices {price['version']} of {whose} are damaged"
+    hour = price["usd"].pop("cpu_hour", 0.0)
+    kinds = ", ".join(f"{kind} ${usd:g}" for kind, usd in price["usd"].items())
+    return f"prices {price['version']} of {whose}: {kinds} for a million tokens, ${hour:g} for an hour of CPU"
 
 
 def came(outcome: dict[str, Any] | None) -> str:

@@ -73,11 +73,11 @@ class Books:
     def settled(self, tally: Tally, outcome: Outcome, kind: str) -> Group:
         """Queues an outcome's row; its group ends when it is durable."""
         life, step, promise, now = tally.life, tally.life.step, tally.promise, self.clock()
-        name = life.request.id
+        name, price = life.request.id, tally.expert.card.price.version
         if kind == "client_left":
-            row = replace(OutcomeRow.of(name, step, outcome, now, LEFT), reason=kind)
+            row = replace(OutcomeRow.of(name, step, outcome, now, LEFT, price=price), reason=kind)
         else:
-            row = OutcomeRow.of(name, step, outcome, now)
+            row = OutcomeRow.of(name, step, outcome, now, price=price)
         if promise is not None and (moved := settle(tally, promise, outcome)) is not None:
             if isinstance(moved, list):
                 self.ledger.write(promise.row(name, step, outcome.expert, now, moved))

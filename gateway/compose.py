@@ -6,6 +6,7 @@ import inspect
 import json
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from gateway.replays import Replays
 from gateway.school import School
 from gateway.stored import Stored
 from gateway.words import Words
+from policies import prices
 from policies.accounts import Accounts
 from policies.base import Policy
 from policies.ledger import Ledger
@@ -58,6 +60,7 @@ def school(config: Config) -> School:
     except OSError as error:
         raise SetupError(f"state.folder: cannot make {folder}: {error.strerror}") from error
     ledger = Ledger.open(folder / "ledger.sqlite", config.state.durability)
+    prices.keep(ledger.path, [expert.card.price for expert in experts.values()], time.time())
     made, client = router(config, encoder), client_of(config, encoder)
     return School(
         experts,

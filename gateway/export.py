@@ -1,4 +1,4 @@
-"""The command `lyceum export`: the ledger as Parquet, a file for each kind of row."""
+"""The command `lyceum export`: the ledger as Parquet, a file for each kind of row, and one for the prices."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from experts.base import SetupError
+from experts.card import PRICED
 from gateway import config
 from gateway.fit import config_argument
 from gateway.why import record
+from policies import prices
+from policies.record import Record
 from policies.rows import COLUMNS
 
-HELP = "write the ledger as Parquet, a file for each kind of row"
+HELP = "write the ledger as Parquet, a file for each kind of row and one for the prices"
 EXAMPLE = "lyceum export --out ledger/ --since 2026-11-01"
 OPEN = frozenset({"estimates", "budgets"})
 """Fields of another shape in each row: JSON text in the files."""
@@ -49,12 +52,20 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise SetupError(f"--out: cannot make {args.out}: {error.strerror}") from error
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        for table in COLUMNS:
+        tables = {table: ledger.rows(table, args.since, args.until) for table in COLUMNS}
+        for table, found in {**tables, "prices": priced(ledger)}.items():
             path = args.out / f"{table}.parquet"
             task = progress.add_task(table, total=None)
-            rows = write(path, ledger.rows(table, args.since, args.until), partial(progress.advance, task))
+            rows = write(path, found, partial(progress.advance, task))
             Console().print(f"{path}: {rows} rows", highlight=False)
     return 0
+
+
+def priced(ledger: Record) -> Iterator[dict[str, Any]]:
+    """Every version of prices that was ever used, a column for each kind: dollars of a million tokens, or an hour."""
+    for one in prices.kept(ledger.path):
+        usd = one["usd"] or {}
+        yield {"version": one["version"], "seen": one["seen"], **{kind: usd.get(kind) for kind in PRICED}}
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]], advance: Any = lambda count: None) -> int:
@@ -82,6 +93,7 @@ def schema_of(table: Any) -> Any:
     import pyarrow as pa
 
     numbers = {"cost": pa.int64(), "allowance": pa.int64(), "first": pa.float64(), "status": pa.int64()}
+    numbers |= dict.fromkeys(PRICED, pa.float64())
     fields = []
     for field in table.schema:
         kind = numbers.get(field.name, pa.int64() if field.name.endswith("_tokens") else field.type)

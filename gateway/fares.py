@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from typing import Any
 
 import orjson
@@ -56,7 +55,7 @@ class Fare(Struct, frozen=True):
         price, context = card.price, max(card.context, 1)
         return cls(
             card,
-            f"{zlib.crc32(repr(price).encode()):08x}",
+            price.version,
             price.most(MILLION, 0),
             price.most(0, MILLION),
             context,

@@ -80,7 +80,12 @@ ANSWERS: Mapping[tuple[str, str], Schema] = {
         excluded=listed(NAME),
     ),
     ("GET", "/v1/decisions/"): always(
-        id=NAME, cost=maybe(NUMBER), decisions=listed(OBJECT, 1), outcomes=listed(OBJECT), settlements=listed(OBJECT)
+        id=NAME,
+        cost=maybe(NUMBER),
+        decisions=listed(OBJECT, 1),
+        outcomes=listed(OBJECT),
+        settlements=listed(OBJECT),
+        prices=listed(OBJECT),
     ),
     ("GET", "/healthz"): always(status=const("ok")),
     ("GET", "/readyz"): always(status={"enum": ["ready", "starting"]}, experts=OBJECT),

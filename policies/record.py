@@ -10,7 +10,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from policies import journal
+from policies import journal, prices
 from policies.journal import Entry
 from policies.repair import repaired
 from policies.rows import KINDS, decode, readable
@@ -38,7 +38,7 @@ class Record:
         self.path = path
 
     def explain(self, decision: str) -> dict[str, Any] | None:
-        """The whole story of one request: its decisions, each with all estimates, and what they brought."""
+        """The whole story of one request: its decisions, each with all estimates, what they brought, at what prices."""
         born = born_of(decision)
         since, until = (0.0, float("inf")) if born is None else (born - EARLY, born + LATE)
         found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
@@ -55,6 +55,7 @@ class Record:
             "decisions": sorted(decisions, key=lambda row: row["step"]),
             "outcomes": sorted(outcomes, key=lambda row: row["step"]),
             "settlements": sorted(settlements, key=lambda row: row["step"]),
+            "prices": prices.named(self.path, [*outcomes, *settlements]),
         }
 
     def spend(self, since: float, until: float) -> int:

@@ -92,9 +92,13 @@ class OutcomeRow(Struct, frozen=True, array_like=True, tag="outcome"):
     image_tokens: int | None = None
     spoken_tokens: int | None = None
     """Of the answer's tokens."""
+    price: str = ""
+    """The version of the expert's prices."""
 
     @classmethod
-    def of(cls, decision: str, step: int, outcome: Outcome, time: float, status: int | None = None) -> OutcomeRow:
+    def of(
+        cls, decision: str, step: int, outcome: Outcome, time: float, status: int | None = None, *, price: str = ""
+    ) -> OutcomeRow:
         """The row of an outcome of the decision with this id and step."""
         usage = outcome.usage or UNKNOWN
         if isinstance(outcome, Answer):
@@ -122,6 +126,7 @@ class OutcomeRow(Struct, frozen=True, array_like=True, tag="outcome"):
             usage.audio_tokens,
             usage.image_tokens,
             usage.spoken_tokens,
+            price,
         )
 
 

@@ -71,6 +71,15 @@ def prices_of_their_own(connection: sqlite3.Connection) -> None:
     connection.execute(_view("outcomes", "outcome"))
 
 
+def prices(connection: sqlite3.Connection) -> None:
+    """Outcomes name the version of the prices, and a table of its own says what each version was."""
+    connection.execute(
+        "CREATE TABLE prices (version TEXT PRIMARY KEY, seen REAL NOT NULL, told BLOB NOT NULL) STRICT, WITHOUT ROWID"
+    )
+    connection.execute("DROP VIEW outcomes")
+    connection.execute(_view("outcomes", "outcome"))
+
+
 def _opened(values: list[object]) -> list[object]:
     """A decision's values with their JSON as lists; estimates had no name inside."""
     *others, estimates = values
@@ -84,4 +93,4 @@ def _view(table: str, kind: str) -> str:
     return f"CREATE VIEW {table} AS SELECT groups.row * 1000000 + key AS row, {fields} FROM {lines}"  # noqa: S608 - our own names
 
 
-MIGRATIONS = (decisions_and_outcomes, groups, settlements, journals, prices_of_their_own)
+MIGRATIONS = (decisions_and_outcomes, groups, settlements, journals, prices_of_their_own, prices)
