@@ -16,7 +16,7 @@ from routers.clusters import Clusters
 from routers.costs import MOST, Costs
 from routers.domain import Domains
 from routers.features import FARTHEST
-from routers.inputs import FEATURES, Inputs, lexical
+from routers.inputs import FEATURES, lexical
 from routers.linear import Linear
 from routers.words import terms
 
@@ -31,6 +31,8 @@ Told = tuple[list[float], list[float], list[int], list[int], list[float]]
 """Of each expert: quality in [0, 1], its doubt, median and 95th percentile of the cost, median seconds."""
 GREATEST = 300.0
 """Of a logit that the quick way takes: no exponential of it, nor a sum of many, is too large or too small."""
+MARGIN = 1e-9
+"""How near quality comes to 0 and 1: so no rounding leads beyond."""
 
 
 class Fused:
@@ -90,10 +92,11 @@ class Fused:
         found[0, self.experts : 2 * self.experts] += costs.high
         return found
 
-    def __call__(self, inputs: Inputs) -> Told:
+    def __call__(self, prompt: str, length: int, vector: Matrix) -> Told:
+        """Of a prompt, the characters of the request that it belongs to, and its unit vector."""
         import numpy as np
 
-        values, experts = (self._row(inputs) @ self.product).astype(np.float64), self.experts
+        values, experts = (self._row(prompt, length, vector) @ self.product).astype(np.float64), self.experts
         shares, money, doubt = values[: self.shares], values[self.said : self.paid], values[self.paid :]
         np.exp(shares, shares)
         shares /= shares @ self.same
@@ -105,30 +108,28 @@ class Fused:
         spread += doubt.dot(doubt) * self.noise
         place = np.minimum(np.maximum(mixed[:experts], self.first), self.last)
         line = place.astype(np.intp)
-        quality = self.starts.take(line) + self.rises.take(line) * place
         np.minimum(np.maximum(money, self.low, out=money), self.top, out=money)
         np.exp(money, money)
         money -= self.one_less
         whole = money[: 2 * experts].astype(np.int64).tolist()
         return (
-            np.minimum(np.maximum(quality, 0.0), 1.0).tolist(),
+            (self.starts.take(line) + self.rises.take(line) * place).tolist(),
             np.sqrt(spread).tolist(),
             whole[:experts],
             whole[experts:],
             money[2 * experts :].tolist(),
         )
 
-    def _row(self, inputs: Inputs) -> Matrix:
+    def _row(self, prompt: str, length: int, vector: Matrix) -> Matrix:
         """The features of the one prompt, of which only the lexical ones are moved and cut."""
         import numpy as np
 
-        prompt = inputs.prompts[0]
         counts, row = terms(prompt), np.empty(self.width, np.float32)
         marks = row[self.lexical]
-        row[0], marks[:] = 1.0, lexical(prompt, inputs.lengths[0], counts)
+        row[0], marks[:] = 1.0, lexical(prompt, length, counts)
         marks -= self.mean
         np.minimum(np.maximum(marks, -self.far, out=marks), self.far, out=marks)
-        row[self.words], row[self.words.stop :] = self.features.words.one(counts), inputs.vectors[0]
+        row[self.words], row[self.words.stop :] = self.features.words.one(counts), vector
         return row
 
 
@@ -170,6 +171,7 @@ def _lines(blend: Blend, experts: int) -> tuple[Table, Table, Table, Table]:
 
     plain = np.tile(np.linspace(0.0, 1.0, STEPS + 1), (experts, 1))
     maps = plain if blend.calibrated is None else blend.calibrated.maps.T.astype(np.float64)
+    maps = np.clip(maps, MARGIN, 1.0 - MARGIN)
     rises: Table = np.diff(maps, axis=1, append=maps[:, -1:]).ravel()
     first = _places(experts)
     return first, first + float(STEPS), maps.ravel() - np.arange(maps.size) * rises, rises
