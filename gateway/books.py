@@ -9,25 +9,25 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from experts.base import Outcome, Request, SetupError
 from experts.catalog import Catalog
-from gateway.metrics import Metrics
+from gateway.metrics import MANY, Metrics
 from gateway.money import Money, Promise, settle
 from gateway.prompts import Keeper
 from policies.base import Decision, Policy, State
 from policies.batches import StoreUnavailable
 from policies.groups import Group
+from policies.lease import Part
 from policies.ledger import Ledger
 from policies.pressure import steered
-from policies.rows import DecisionRow, OutcomeRow
+from policies.rows import COLUMNS, SETTLED, Line, SettlementRow, brought, decided
 
 if TYPE_CHECKING:
     from gateway.life import Life, Tally
 
 LEFT = 499
 """The status of a client that left, after nginx's."""
+REASON = COLUMNS["outcomes"].index("reason") + 1
 
 
 class Books:
@@ -62,8 +62,8 @@ class Books:
     def decided(self, life: Life, state: State, decision: Decision) -> Group:
         """Queues a decision's row; it becomes durable while the experts work. Raises LedgerUnavailable at once
         if the ledger cannot be written, so that nothing is asked that would not be recorded."""
-        row = DecisionRow.of(state, decision, life.step, self.clock(), life.key, life.policy_name)
-        group = self.ledger.write(row)
+        now = self.clock()
+        group = self.ledger.put(decided(state, decision, life.step, now, life.key, life.policy_name), now, None)
         if group.error is not None:
             raise group.error
         if self.prompts is not None and life.step == 0:
@@ -71,25 +71,44 @@ class Books:
         return group
 
     def settled(self, tally: Tally, outcome: Outcome, kind: str) -> Group:
-        """Queues an outcome's row; its group ends when it is durable."""
-        life, step, promise, now = tally.life, tally.life.step, tally.promise, self.clock()
-        name, price = life.request.id, tally.expert.card.price.version
+        """Queues the rows of an outcome and, if that is known at once, of its settlement; their group ends when they
+        are durable."""
+        life, promise, now, status = tally.life, tally.promise, self.clock(), None
         if kind == "client_left":
-            row = replace(OutcomeRow.of(name, step, outcome, now, LEFT, price=price), reason=kind)
-        else:
-            row = OutcomeRow.of(name, step, outcome, now, price=price)
-        if promise is not None and (moved := settle(tally, promise, outcome)) is not None:
-            if isinstance(moved, list):
-                self.ledger.write(promise.row(name, step, outcome.expert, now, moved))
+            status = LEFT
+        row = line = brought(life.request.id, life.step, outcome, now, status, tally.expert.card.price.version)
+        if status is not None:
+            row = line = (*row[:REASON], kind, *row[REASON + 1 :])
+        if promise is not None:
+            hold, cost = promise.hold, outcome.cost
+            if type(hold) is Part and cost is not None and 0 <= cost <= hold.amount:  # as it should be
+                promise.hold, moved = None, hold.end(cost)
+                if moved is not None:
+                    line = SETTLED, row, "settled", hold.amount, cost, moved
             else:
-                moved.add_done_callback(partial(self._booked, promise, name, step, outcome.expert))
-        told = row.total, row.first, row.cost, row.prompt_tokens, row.completion_tokens
-        self.metrics.settled(outcome.expert, kind, told)
-        return self.ledger.write(row)
+                line = self._settled(tally, promise, outcome, row)
+        gathered = self.metrics.gathered[outcome.expert, kind]
+        gathered.append(row)
+        if len(gathered) >= MANY:
+            self.metrics.fold()
+        return self.ledger.put(line, now, outcome.cost)
 
-    def _booked(self, promise: Promise, decision: str, step: int, expert: str, future: Future[Any]) -> None:
+    def _settled(self, tally: Tally, promise: Promise, outcome: Outcome, row: Line) -> Line:
+        """The line of an outcome and its settlement; of the outcome alone if there is none, or not yet."""
+        moved = settle(tally, promise, outcome)
+        if moved is None:
+            return row
+        if isinstance(moved, list):
+            return SETTLED, row, promise.state(moved), promise.bound.amount, promise.booked, moved
+        moved.add_done_callback(partial(self._booked, promise, row))
+        return row
+
+    def _booked(self, promise: Promise, row: Line, future: Future[Any]) -> None:
         """Queues the row of a settlement that the store has made, or could not."""
-        self.ledger.write(promise.row(decision, step, expert, self.clock(), promise.moved(future)))
+        moved = promise.moved(future)
+        _, decision, step, expert, *_ = row
+        about = promise.state(moved), promise.bound.amount, promise.booked, promise.price, moved or ()
+        self.ledger.write(SettlementRow(decision, step, expert, self.clock(), *about))
 
     async def explain(self, decision: str, key: str) -> dict[str, Any] | None:
         """The story of a decision, if it is this key's."""

@@ -10,18 +10,23 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
+from policies.rows import COLUMNS, Line
+
 BUCKETS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Seconds; local experts answer in tenths, large ones in tens."""
-MANY = 1000
+MANY = 250
 """Answers of an expert that are added up together at the latest."""
 
-Told = tuple[float, float | None, int | None, int | None, int | None]
-"""Seconds to the end and to the first chunk, nano-dollars, tokens of the prompt and of the answer."""
+TOLD = itemgetter(
+    *(COLUMNS["outcomes"].index(name) + 1 for name in ("total", "first", "cost", "prompt_tokens", "completion_tokens"))
+)
+"""Of an outcome's line."""
 
 
 class Counter(defaultdict[tuple[str, ...], int]):
@@ -95,24 +100,14 @@ class Metrics:
         self.vectors = Counter("lyceum_vectors", "Vectors that were made, or would be too late.", ("outcome",))
         self.seconds = Histogram("lyceum_expert_seconds", "To the end of an answer.", "expert")
         self.first = Histogram("lyceum_first_chunk_seconds", "To an answer's first chunk.", "expert")
-        self._gathered: dict[tuple[str, str], list[Told]] = {}
-        """By expert and kind, what is still to be added."""
+        self.gathered: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
+        """By expert and kind, the outcomes that are still to be added: together, or when somebody looks."""
         self.every = (self.requests, self.outcomes, self.spend, self.tokens, self.vectors, self.seconds, self.first)
-
-    def settled(self, expert: str, kind: str, told: Told) -> None:
-        """An expert was asked. That is added up for many at once, or when somebody looks."""
-        try:
-            gathered = self._gathered[expert, kind]
-        except KeyError:
-            gathered = self._gathered[expert, kind] = []
-        gathered.append(told)
-        if len(gathered) >= MANY:
-            self.fold()
 
     def fold(self) -> None:
         """Adds up what has gathered."""
-        for (expert, kind), gathered in self._gathered.items():
-            total, first, cost, prompt, completion = zip(*gathered, strict=True)
+        for (expert, kind), gathered in self.gathered.items():
+            total, first, cost, prompt, completion = zip(*map(TOLD, gathered), strict=True)
             self.outcomes[expert, kind] += len(gathered)
             self.seconds.observe(expert, total)
             if known := [seconds for seconds in first if seconds is not None]:
@@ -124,7 +119,7 @@ class Metrics:
             ):
                 if number := sum(filter(None, numbers)):
                     counter[labels] += number
-        self._gathered.clear()
+        self.gathered.clear()
 
     def collect(self) -> Iterable[Metric]:
         """What Prometheus' registry asks for."""

@@ -23,10 +23,9 @@ from gateway.steering import Steering
 from gateway.terms import Accounts as Terms
 from policies.accounts import Accounts, Alarm
 from policies.book import Hold, Moves, Refused
-from policies.lease import Moved, Part
+from policies.lease import Moved
 from policies.limits import Scopes
 from policies.payers import Payer
-from policies.rows import SettlementRow
 
 if TYPE_CHECKING:
     from gateway.life import Tally
@@ -202,12 +201,9 @@ class Promise(Struct, eq=False):
             raise kind(message, cost=0, limit=answer.name, left=answer.left, retry_after=answer.retry_after)
         self.hold = answer
 
-    def row(self, decision: str, step: int, expert: str, time: float, moved: Moved | None) -> SettlementRow:
-        """What the ledger is told of how the accounts have moved; `None`: their store could not be told yet."""
-        state = "late" if moved is None else "settled" if self.known else "abandoned"
-        return SettlementRow(
-            decision, step, expert, time, state, self.bound.amount, self.booked, self.price, moved or ()
-        )
+    def state(self, moved: Moved | None) -> str:
+        """What the ledger is told of a settlement; `moved` is `None` if the store of budgets could not be told yet."""
+        return "late" if moved is None else "settled" if self.known else "abandoned"
 
     def moved(self, future: Future[Any]) -> Moved | None:
         """How a reservation of its own has moved the accounts; `None` if the store could not be told yet."""
@@ -251,10 +247,7 @@ def alarmed(alarm: Alarm) -> None:
 def settle(tally: Tally, promise: Promise, outcome: Outcome) -> Moved | Future[Any] | None:
     """Settles a call's reservation at what the call cost. Who refused a request has not billed it; else a cost that
     nobody knows is all that was reserved."""
-    cost, usage, hold = outcome.cost, outcome.usage, promise.hold
-    if type(hold) is Part and cost is not None and 0 <= cost <= hold.amount:  # as it should be
-        promise.hold, promise.booked = None, cost
-        return hold.end(cost)
+    cost, usage = outcome.cost, outcome.usage
     if cost is None and isinstance(outcome, Failure) and outcome.reason in UNBILLED:
         cost = 0
     tokens = None

@@ -11,12 +11,13 @@ from functools import partial
 class Group:
     """Rows that become durable together. Whoever depends on them awaits the group, or leaves a call with `then`."""
 
-    __slots__ = ("cost", "done", "error", "first", "hurry", "last", "lines", "waiting")
+    __slots__ = ("cost", "done", "error", "first", "hurry", "last", "rows", "waiting")
 
     def __init__(self, time: float = 0.0, hurry: Callable[[], None] | None = None) -> None:
         """`hurry` is called when the first one waits: until then the rows may gather."""
         self.hurry = hurry
-        self.lines: list[bytes] = []
+        self.rows = bytearray()
+        """Each with a comma behind it."""
         self.first = self.last = time
         """Unix seconds of the earliest and the latest row."""
         self.cost = 0

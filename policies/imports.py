@@ -21,8 +21,10 @@ KNOWN = "SELECT generation FROM journals WHERE owner = ?"
 NOTE = "INSERT OR REPLACE INTO journals VALUES (?, ?)"
 
 
-def insert(connection: sqlite3.Connection, first: float, last: float, cost: int, lines: Iterable[bytes]) -> None:
-    """Rows, or lists of rows without their brackets, as one record."""
+def insert(
+    connection: sqlite3.Connection, first: float, last: float, cost: int, lines: Iterable[bytes | bytearray]
+) -> None:
+    """Lists of rows without their brackets as one record."""
     rows = b"[%b]" % b",".join(lines)
     connection.execute(INSERT, (first, last, cost, rows, zlib.crc32(rows)))
 

@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 
 
 class Record(Struct):
-    """What is to be one record of the ledger's file. `lines` are rows, or lists of rows without their brackets."""
+    """What is to be one record of the ledger's file. `lines` are lists of rows without their brackets."""
 
     first: float
     last: float
@@ -57,13 +57,13 @@ class Part(Struct, eq=False):
     file: int
     records: list[Record] = field(default_factory=list)
 
-    def take(self, first: float, last: float, cost: int, lines: list[bytes], size: int) -> None:
+    def take(self, first: float, last: float, cost: int, lines: bytes, size: int) -> None:
         """Adds rows to the last record, or begins one."""
         record = self.records[-1] if self.records else None
         if record is None or record.size >= RECORD_BYTES:
-            self.records.append(Record(first, last, cost, list(lines), size))
+            self.records.append(Record(first, last, cost, [lines], size))
             return
-        record.lines += lines
+        record.lines.append(lines)
         record.size += size
         record.cost += cost
         if first < record.first:
@@ -90,12 +90,13 @@ class Journal:
         """Keeps a group's rows. Raises OSError: then nothing of it counts."""
         if self._part is None:
             self._part = self._next()
-        rows = b"%r %r %d [%b]" % (group.first, group.last, group.cost, b",".join(group.lines))
+        lines = bytes(group.rows[:-1])
+        rows = b"%r %r %d [%b]" % (group.first, group.last, group.cost, lines)
         line = b"%08x %b\n" % (zlib.crc32(rows), rows)
         if os.pwrite(self._part.file, line, self._size) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += len(line)
-        self._part.take(group.first, group.last, group.cost, group.lines, len(line))
+        self._part.take(group.first, group.last, group.cost, lines, len(line))
 
     def roll(self) -> Part | None:
         """What was appended since the last time; what comes next goes to another file."""
@@ -138,7 +139,7 @@ def orphans(path: Path) -> list[Part]:
             continue
         part = Part(owner, generation, file, opened)
         for entry in entries(os.pread(opened, os.fstat(opened).st_size, 0)):
-            part.take(entry.first, entry.last, entry.cost, [entry.rows[1:-1]], len(entry.rows))
+            part.take(entry.first, entry.last, entry.cost, entry.rows[1:-1], len(entry.rows))
         parts.append(part)
     return parts
 

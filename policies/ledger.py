@@ -25,7 +25,7 @@ from policies.groups import Group, refused
 from policies.imports import bring_in, insert, take_over
 from policies.journal import Journal, Part
 from policies.record import Record
-from policies.rows import Row, encode
+from policies.rows import Line, Row, add
 from policies.stored import MIGRATIONS
 from policies.writer import RETRY_SECONDS, Writer
 
@@ -37,6 +37,7 @@ may lose the last seconds before it loses power; nothing is ever damaged."""
 
 GATHER_SECONDS = 0.005
 """How long rows gather for which nobody waits: decisions, while the experts work."""
+COMMA = ord(",")
 ROLL_SECONDS = 0.25
 """How long a journal's file gathers before it is brought into the ledger's."""
 
@@ -74,19 +75,30 @@ class Ledger(Record):
     def write(self, row: Row) -> Group:
         """Queues a row. Its group ends when it is durable, or with LedgerUnavailable.
         A row that is there already is shown once, so writing again after an error is safe."""
+        return self.put(row, row.time, row.cost)
+
+    def put(self, row: Row | Line, time: float, cost: int | None) -> Group:
+        """The same for a row, or a line of one or two, with its time and what it cost."""
         group = self._open
         if group is None:
             why = self._refusal()
             if why is not None:
                 return refused(LedgerUnavailable(why))
-            group = self._new(row.time)
-        group.lines.append(encode(row))
-        if row.time > group.last:
-            group.last = row.time
-        elif row.time < group.first:
-            group.first = row.time
-        if row.cost:
-            group.cost += row.cost
+            group = self._new(time)
+        rows = group.rows
+        size = len(rows)
+        try:
+            add(row, rows, -1)
+        except BaseException:
+            del rows[size:]  # what is no row leaves nothing behind
+            raise
+        rows.append(COMMA)
+        if time > group.last:
+            group.last = time
+        elif time < group.first:
+            group.first = time
+        if cost:
+            group.cost += cost
         return group
 
     async def close(self) -> None:
@@ -126,7 +138,7 @@ class Ledger(Record):
     def _hand_over(self) -> None:
         """What is queued goes to the disk as one group."""
         group, self._open = self._open, None
-        if group is None:
+        if group is None or not group.rows:  # what was to be the first row was none
             return
         group.hurry = None
         if self._journal is None:
@@ -179,8 +191,7 @@ def _store(connection: sqlite3.Connection, items: Sequence[Group | Part]) -> Seq
     """All groups of a batch as one record, and the rows of journals."""
     if groups := [item for item in items if isinstance(item, Group)]:
         first, last = min(group.first for group in groups), max(group.last for group in groups)
-        lines = [line for group in groups for line in group.lines]
-        insert(connection, first, last, sum(group.cost for group in groups), lines)
+        insert(connection, first, last, sum(group.cost for group in groups), [group.rows[:-1] for group in groups])
     for part in [item for item in items if isinstance(item, Part)]:
         bring_in(connection, part)
     return [None] * len(items)

@@ -17,14 +17,15 @@ class Recall(Generic[Of, Value]):
 
     def __init__(self, make: Callable[[Of], Value]) -> None:
         self._make = make
-        self._kept: dict[int, tuple[Any, Value]] = {}
+        self.kept: dict[int, tuple[Any, Value]] = {}
+        """By identity; where each step counts, this is looked at without a call."""
 
     def __call__(self, of: Of) -> Value:
-        kept = self._kept.get(id(of))
+        kept = self.kept.get(id(of))
         if kept is not None:
             return kept[1]
-        if len(self._kept) >= MOST:
-            self._kept.clear()
+        if len(self.kept) >= MOST:
+            self.kept.clear()
         value = self._make(of)
-        self._kept[id(of)] = of, value
+        self.kept[id(of)] = of, value
         return value

@@ -55,10 +55,7 @@ class DecisionRow(Struct, frozen=True, array_like=True, tag="decision"):
         cls, state: State, decision: Decision, step: int, time: float, key: str = "", policy: str = ""
     ) -> DecisionRow:
         """The row of a decision."""
-        request, draw, allowance, why = state.request, state.draw, state.allowance, decision.why
-        kind, experts, last, reason, probability = _choice(decision)
-        head = request.id, step, time, key, request.model, policy, kind, experts, last, reason, probability
-        return cls(*head, draw, allowance, why, hash_of(request.prompt), written(state.estimates))
+        return cls(*decided(state, decision, step, time, key, policy)[1:])
 
 
 class OutcomeRow(Struct, frozen=True, array_like=True, tag="outcome"):
@@ -100,34 +97,7 @@ class OutcomeRow(Struct, frozen=True, array_like=True, tag="outcome"):
         cls, decision: str, step: int, outcome: Outcome, time: float, status: int | None = None, *, price: str = ""
     ) -> OutcomeRow:
         """The row of an outcome of the decision with this id and step."""
-        usage = outcome.usage or UNKNOWN
-        if isinstance(outcome, Answer):
-            kind, reason, finish_reason = "answer", None, outcome.finish_reason
-        else:
-            kind, reason, finish_reason = "failure", outcome.reason, None
-        return cls(
-            decision,
-            step,
-            outcome.expert,
-            time,
-            kind,
-            reason,
-            finish_reason,
-            usage.prompt_tokens,
-            usage.completion_tokens,
-            usage.cached_tokens,
-            usage.reasoning_tokens,
-            usage.estimated,
-            outcome.cost,
-            outcome.timing.first,
-            outcome.timing.total,
-            status,
-            usage.written_tokens,
-            usage.audio_tokens,
-            usage.image_tokens,
-            usage.spoken_tokens,
-            price,
-        )
+        return cls(*brought(decision, step, outcome, time, status, price)[1:])
 
 
 class SettlementRow(Struct, frozen=True, array_like=True, tag="settlement"):
@@ -158,26 +128,112 @@ ESTIMATE = Estimate._fields[1:]
 BUDGET = ("account", "since", "limit", "before", "after")
 KINDS: Mapping[str, type[Row]] = {"decision": DecisionRow, "outcome": OutcomeRow, "settlement": SettlementRow}
 COLUMNS = {row.TABLE: row.__struct_fields__ for row in KINDS.values()}
+PRICE = COLUMNS["outcomes"].index("price") + 1
+
+SETTLED = "settled"
+"""The kind of a line that is an outcome and its settlement at once: the outcome's own line, then the settlement's
+state, hold, booked and budgets. Their decision, step, expert, time and price are the same."""
+
+Line = tuple[Any, ...]
+"""A row as its kind and its values in the order of the fields, as it is stored; or both rows of SETTLED."""
 
 encode = msgspec.json.Encoder().encode
-"""A row as one line of JSON: a list of its kind and its values, in the order of the fields."""
+"""A row or a line as JSON: a list of its kind and its values."""
+add = msgspec.json.Encoder().encode_into
+"""Writes a row or a line into a bytearray; -1: at its end."""
 written: Recall[Mapping[str, Estimate], Raw] = Recall(lambda estimates: Raw(encode(estimates)))
 """Estimates as JSON, once for those that are known."""
 
 
+def decided(state: State, decision: Decision, step: int, time: float, key: str, policy: str) -> Line:
+    """The line of a decision."""
+    request, estimates = state.request, state.estimates
+    known = written.kept.get(id(estimates))
+    told = written(estimates) if known is None else known[1]
+    experts: tuple[str, ...] = ()
+    last, reason, probability = False, None, 1.0
+    if isinstance(decision, Ask):
+        kind, experts, last, probability = "ask", decision.experts, decision.last, decision.probability
+    elif isinstance(decision, Accept):
+        kind, experts = "accept", (decision.answer.expert,)
+    else:
+        kind, reason = "refuse", decision.reason
+    return (
+        "decision",
+        request.id,
+        step,
+        time,
+        key,
+        request.model,
+        policy,
+        kind,
+        experts,
+        last,
+        reason,
+        probability,
+        state.draw,
+        state.allowance,
+        decision.why,
+        hash_of(request.prompt),
+        told,
+    )
+
+
+def brought(decision: str, step: int, outcome: Outcome, time: float, status: int | None, price: str) -> Line:
+    """The line of an outcome of the decision with this id and step."""
+    usage, timing = outcome.usage or UNKNOWN, outcome.timing
+    if isinstance(outcome, Answer):
+        kind, reason, finish_reason = "answer", None, outcome.finish_reason
+    else:
+        kind, reason, finish_reason = "failure", outcome.reason, None
+    return (
+        "outcome",
+        decision,
+        step,
+        outcome.expert,
+        time,
+        kind,
+        reason,
+        finish_reason,
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
+        usage.estimated,
+        outcome.cost,
+        timing.first,
+        timing.total,
+        status,
+        usage.written_tokens,
+        usage.audio_tokens,
+        usage.image_tokens,
+        usage.spoken_tokens,
+        price,
+    )
+
+
 def decode(lines: bytes) -> list[list[Any]]:
     """The rows of a group, each a list of its kind and its values. Raises ValueError for what is no JSON."""
-    rows: list[list[Any]] = orjson.loads(lines)
+    rows: list[list[Any]] = []
+    for line in orjson.loads(lines):
+        if line[0] == SETTLED:
+            _, outcome, state, hold, booked, budgets = line
+            rows += outcome, ["settlement", *outcome[1:5], state, hold, booked, outcome[PRICE], budgets]
+        else:
+            rows.append(line)
     return rows
 
 
 def hash_of(prompt: str) -> str:
     """A short fingerprint of a prompt, to find requests with the same one: of its length and at most both its ends.
-    Two checksums take a third of the time of one digest; nobody's safety hangs on them."""
+    Checksums of its first half and of all of it, in one go, take a sixth of a digest's time; nobody's safety hangs on
+    them."""
     if len(prompt) > 2 * END:
         prompt = f"{len(prompt)}{prompt[:END]}{prompt[-END:]}"
     data = prompt.encode("utf-8", "surrogatepass")
-    return f"{zlib.crc32(data):08x}{zlib.adler32(data):08x}{len(data):x}"
+    half = len(data) // 2
+    first = zlib.crc32(data[:half])
+    return f"{first << 32 | zlib.crc32(data[half:], first):016x}{len(data):x}"
 
 
 def readable(row: Sequence[Any]) -> dict[str, Any]:
@@ -191,12 +247,3 @@ def readable(row: Sequence[Any]) -> dict[str, Any]:
     if kind is SettlementRow:
         shown["budgets"] = [dict(zip(BUDGET, each, strict=True)) for each in shown["budgets"]]
     return shown
-
-
-def _choice(decision: Decision) -> tuple[str, tuple[str, ...], bool, str | None, float]:
-    """Kind, experts, last, reason and probability of a decision."""
-    if isinstance(decision, Ask):
-        return "ask", decision.experts, decision.last, None, decision.probability
-    if isinstance(decision, Accept):
-        return "accept", (decision.answer.expert,), False, None, 1.0
-    return "refuse", (), False, decision.reason, 1.0

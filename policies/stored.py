@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
+from collections.abc import Mapping
 
 import orjson
 
-from policies.rows import COLUMNS
+from policies.rows import COLUMNS, SETTLED
 
 
 def decisions_and_outcomes(connection: sqlite3.Connection) -> None:
@@ -80,6 +81,13 @@ def prices(connection: sqlite3.Connection) -> None:
     connection.execute(_view("outcomes", "outcome"))
 
 
+def settled_together(connection: sqlite3.Connection) -> None:
+    """An outcome and its settlement may be one line."""
+    for table, kind in (("outcomes", "outcome"), ("settlements", "settlement")):
+        connection.execute(f"DROP VIEW {table}")
+        connection.execute(_view(table, kind))
+
+
 def _opened(values: list[object]) -> list[object]:
     """A decision's values with their JSON as lists; estimates had no name inside."""
     *others, estimates = values
@@ -88,9 +96,20 @@ def _opened(values: list[object]) -> list[object]:
 
 
 def _view(table: str, kind: str) -> str:
-    fields = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(COLUMNS[table], 1))
+    """The rows of a kind, as lines of their own and, where that is so, as a part of the lines of two rows."""
+    alone = {name: f"$[{place}]" for place, name in enumerate(COLUMNS[table], 1)}
+    outcome = {name: f"$[1][{place}]" for place, name in enumerate(COLUMNS["outcomes"], 1)}
+    booked = {name: f"$[{place}]" for place, name in enumerate(("state", "hold", "booked", "budgets"), 2)}
+    selects = [_select(kind, alone)]
+    if table != "decisions":
+        selects.append(_select(SETTLED, {name: booked.get(name) or outcome[name] for name in COLUMNS[table]}))
+    return f"CREATE VIEW {table} AS {' UNION ALL '.join(selects)}"
+
+
+def _select(kind: str, places: Mapping[str, str]) -> str:
+    fields = ", ".join(f"json_extract(value, '{place}') AS {name}" for name, place in places.items())
     lines = f"groups, json_each(CAST(lines AS TEXT)) WHERE json_extract(value, '$[0]') = '{kind}'"
-    return f"CREATE VIEW {table} AS SELECT groups.row * 1000000 + key AS row, {fields} FROM {lines}"  # noqa: S608 - our own names
+    return f"SELECT groups.row * 1000000 + key AS row, {fields} FROM {lines}"  # noqa: S608 - our own names
 
 
-MIGRATIONS = (decisions_and_outcomes, groups, settlements, journals, prices_of_their_own, prices)
+MIGRATIONS = (decisions_and_outcomes, groups, settlements, journals, prices_of_their_own, prices, settled_together)

@@ -18,7 +18,7 @@ from policies.groups import Group
 from policies.journal import Journal, Part, entries, found, held, orphans
 from policies.ledger import Ledger, LedgerUnavailable
 from policies.record import Record
-from policies.rows import OutcomeRow, encode
+from policies.rows import OutcomeRow, add
 from tests.policies.test_ledger import ANSWER, decided
 
 
@@ -34,7 +34,8 @@ def outcome(number: int, time: float = 1.0) -> OutcomeRow:
 def group(*numbers: int) -> Group:
     made = Group(1.0)
     for number in numbers:
-        made.lines.append(encode(outcome(number)))
+        add(outcome(number), made.rows, -1)
+        made.rows.append(44)
         made.cost += ANSWER.cost or 0
     return made
 

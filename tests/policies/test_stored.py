@@ -1,5 +1,6 @@
 """How the ledger's file is laid out: groups of rows, views over them, and what it takes over from older files."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -7,8 +8,8 @@ from typing import Any
 import pytest
 
 from policies.base import Ask
-from policies.ledger import Ledger
-from policies.rows import OutcomeRow, hash_of
+from policies.ledger import GATHER_SECONDS, Ledger
+from policies.rows import SETTLED, OutcomeRow, SettlementRow, brought, hash_of, readable
 from policies.schema import connect
 from policies.stored import MIGRATIONS
 from tests.policies.test_ledger import ANSWER, decided, opened
@@ -39,6 +40,57 @@ async def test_the_views_show_groups_row_by_row(path):
         outcome = connection.execute("SELECT decision, cost, total, image_tokens FROM outcomes").fetchall()
     assert decision == [("d1", "k1", '["small"]', 1, 100.0)]
     assert outcome == [("d1", 1_500, 0.5, 4)]
+
+
+async def test_an_outcome_and_its_settlement_are_one_line_and_read_as_two(path):
+    budgets = [("all", 0, 500, 7, 1_507)]
+    async with opened(path) as ledger:
+        ledger.write(decided("d1", Ask(("small",), last=True)))
+        row = brought("d1", 0, ANSWER, 101.0, None, "price")
+        await ledger.put((SETTLED, row, "settled", 2_000, 1_500, budgets), 101.0, ANSWER.cost)
+        ledger.write(OutcomeRow.of("d1", 1, ANSWER, 102.0))
+        await ledger.write(SettlementRow("d1", 1, "small", 102.0, "late", 9, 0, "other"))
+        story = ledger.explain("d1")
+        assert ledger.spend(0.0, 200.0) == story["cost"] == 3_000
+        assert ledger.damaged() == []
+        kinds = [len(list(ledger.rows(table))) for table in ("decisions", "outcomes", "settlements")]
+    assert kinds == [1, 2, 2]
+    assert story["outcomes"][0] == readable(("outcome", *row[1:])) | {"price": "price"}
+    first, second = story["settlements"]
+    assert first == {
+        "decision": "d1",
+        "step": 0,
+        "expert": "small",
+        "time": 101.0,
+        "state": "settled",
+        "hold": 2_000,
+        "booked": 1_500,
+        "price": "price",
+        "budgets": [{"account": "all", "since": 0, "limit": 500, "before": 7, "after": 1_507}],
+    }
+    assert (second["state"], second["price"]) == ("late", "other")
+    with closing(sqlite3.connect(path)) as connection:
+        outcomes = connection.execute("SELECT decision, step, cost, price FROM outcomes ORDER BY step").fetchall()
+        settlements = connection.execute("SELECT * FROM settlements ORDER BY step").fetchall()
+    assert outcomes == [("d1", 0, 1_500, "price"), ("d1", 1, 1_500, "")]
+    assert [row[1:9] for row in settlements] == [
+        ("d1", 0, "small", 101.0, "settled", 2_000, 1_500, "price"),
+        ("d1", 1, "small", 102.0, "late", 9, 0, "other"),
+    ]
+    assert settlements[0][9] == '[["all",0,500,7,1507]]'
+
+
+async def test_what_is_no_row_leaves_nothing_of_itself_among_the_others(path):
+    async with opened(path) as ledger:
+        with pytest.raises(UnicodeEncodeError):
+            ledger.put(("outcome", "\ud800"), 1.0, None)
+        await asyncio.sleep(2 * GATHER_SECONDS)
+        first = ledger.write(OutcomeRow.of("d1", 0, ANSWER, 1.0))
+        with pytest.raises(UnicodeEncodeError):
+            ledger.put(("outcome", "d2", "\ud800"), 1.0, None)
+        assert ledger.write(OutcomeRow.of("d3", 0, ANSWER, 1.0)) is first
+        await first
+        assert [row["decision"] for row in ledger.rows("outcomes")] == ["d1", "d3"]
 
 
 async def test_rows_of_the_first_layout_are_taken_over(path):
