@@ -4,6 +4,7 @@ BIN := .venv/bin
 PIP := python -m pip install --disable-pip-version-check --no-deps
 LOCKED := $(PIP) --only-binary :all: --require-hashes
 CLIENTS := .venv-clients/done .venv-openai2/done tests/clients/node_modules/.done
+BENCH := state/bench
 PROJECT := $(PIP) --quiet --no-build-isolation --editable .
 
 .PHONY: help venv serve test lint types imports unit lock docs report bench bench-routers instructions peers extras fuzz parity litellm routellm clients clean
@@ -19,7 +20,7 @@ fuzz: .venv/dev.done ; $(BIN)/python -m tests.gateway.fuzz --count 10000000 ## t
 clients: .venv/dev.done $(CLIENTS) .venv-aider/done tests/clients/agents/node_modules/.done ; $(BIN)/pytest tests/clients/agents/turns.py tests/clients/test_clients.py ## Codex, opencode and aider for one real turn each, and every other client
 report: .venv/default.done ; $(BIN)/lyceum report ## cost against quality, as one page
 bench: .venv/default.done ; mkdir -p state/bench && $(BIN)/lyceum bench speed --size full --peers --embedding --json state/bench/speed.json ## the table of speed: ours and every peer that is installed, in at most 15 minutes
-bench-routers: .venv/default.done state/bench/wheel/done ; PYTHONPATH=state/bench/wheel $(BIN)/lyceum bench routers && PYTHONPATH=state/bench/wheel $(BIN)/lyceum bench paretobandit && $(BIN)/lyceum bench labels && $(BIN)/lyceum bench by-task --data experts7b --task mmlu --task gsm8k --task cmmlu --task arc_challenge --task humaneval ## the tables of routing, from the data sets of ../shared/data that are there
+bench-routers: .venv/default.done state/bench/wheel/done ; @began=$$(date +%s) && export PYTHONPATH=state/bench/wheel && $(BIN)/lyceum bench routers --state $(BENCH) && $(BIN)/lyceum bench paretobandit --state $(BENCH) && $(BIN)/lyceum bench labels --state $(BENCH) && $(BIN)/lyceum bench by-task --state $(BENCH) --data experts7b --task mmlu --task gsm8k --task cmmlu --task arc_challenge --task humaneval && echo "all in $$(($$(date +%s) - began)) s" ## the tables of routing, from the data sets of ../shared/data that are there; vectors, pages and pictures are kept in BENCH
 state/bench/wheel/done: .venv/default.done ; $(BIN)/$(PIP) --quiet --target state/bench/wheel paretobandit==0.1.1 && touch $@
 instructions: .venv/default.done ; $(BIN)/lyceum bench instructions --gate ## fail if a request costs 5 % more instructions than on record; needs valgrind
 peers: .venv/default.done ; $(BIN)/lyceum bench peers ## install the gateways that we compare with, each in a folder of its own

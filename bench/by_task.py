@@ -82,8 +82,9 @@ def by_task(args: argparse.Namespace, each: DataSet) -> dict[str, dict[str, floa
 def scores(args: argparse.Namespace, each: DataSet) -> dict[str, Array]:
     """The score of each test prompt: by the best single expert of train, the router, and the oracle."""
     encoder, kept = encoder_of(args.encoder), args.state / "vectors"
-    router = train(each.train, vectors(each.train.prompts, encoder, kept), args.router)
-    told = frontier.predict(router, each.test, vectors(each.test.prompts, encoder, kept))
+    seen, shown = (vectors(part.prompts, encoder, kept) for part in (each.train, each.test))
+    with Console(stderr=True).status(f"fitting on {len(each.train):,} prompts"):
+        told = frontier.predict(train(each.train, seen, args.router), each.test, shown)
     return {
         "single": each.test.score[:, frontier.baselines(each.train, each.test).best],
         "router": metrics.taken(each.test.score, frontier.choose(told, UNLIMITED)),

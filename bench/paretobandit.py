@@ -108,7 +108,13 @@ def measure(recorded: DataSet, seen: Vectors, shown: Vectors, orders: int) -> li
     estimates = told(recorded.train, seen, recorded.test, shown)
     unseen = held_out(recorded.train, seen)
     worth = prices(recorded.train, unseen)
-    bar = track(zip(BUDGETS, worth, PUBLISHED, strict=True), "budgets", len(BUDGETS), console=Console(stderr=True))
+    bar = track(
+        zip(BUDGETS, worth, PUBLISHED, strict=True),
+        "budgets",
+        len(BUDGETS),
+        console=Console(stderr=True),
+        transient=True,
+    )
     return [
         row(recorded, estimates, steady(recorded.train, unseen, budget, price), published, orders)
         for budget, price, published in bar
@@ -130,7 +136,7 @@ def held_out(known: Outcomes, seen: Vectors) -> list[Estimates]:
 
     fold = folds(known.groups)
     said: dict[int, Estimates] = {}
-    for turn in range(FOLDS):
+    for turn in track(range(FOLDS), "parts of the validation prompts", console=Console(stderr=True), transient=True):
         held, rest = np.flatnonzero(fold == turn), np.flatnonzero(fold != turn)
         parts = known.rows(rest.tolist()), seen[rest], known.rows(held.tolist()), seen[held]
         said.update(zip(held.tolist(), told(*parts), strict=True))

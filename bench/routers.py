@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import math
 import multiprocessing
 import os
 import sys
+import time
 import tomllib
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         raise SetupError(f"there is no data set here: give --folder, or set {data.VARIABLE}")
     for name in args.data or ():
         data.load(name, place)
+    began = time.monotonic()
     done = contests(args, chosen, _heads(args.router))
     path = write(done, args.state)
     if args.json:
@@ -71,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     for each in done:
         console.print(table(each))
     console.print(summary.table(done))
-    console.print(f"All figures, and the frontiers with their bands: {path}", highlight=False)
+    took = time.monotonic() - began
+    console.print(f"All figures, and the frontiers with their bands: {path}; {took:.0f} s", highlight=False)
     return 0
 
 
@@ -84,25 +88,57 @@ def _heads(wanted: Sequence[str] | None) -> dict[str, str]:
 
 
 def contests(args: argparse.Namespace, sets: Sequence[str], routers: Mapping[str, str]) -> list[Contest]:
-    """A contest for each data set, several at once, with a progress bar on stderr."""
+    """A contest for each data set, all vectors first; several at once, with a progress bar on stderr."""
     place = data.folder(args.folder)
+    largest_first = sorted(set(sets), key=lambda name: -data.size(name, place))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("data sets", total=len(sets))
-        if args.jobs == 1:
-            return [held(args, name, routers) for name in progress.track(sets, task_id=task)]
-        os.environ.update({name: "1" for name in THREADS})  # a process a core: more threads only get in the way
-        with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
-            largest_first = sorted(sets, key=lambda name: -data.size(name, place))
-            under_way = {pool.submit(held, args, name, routers): name for name in largest_first}
-            done = {}
-            for future in as_completed(under_way):
-                done[under_way[future]] = future.result()
-                progress.advance(task)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress, workers(args.jobs) as pool:
+        told = progress.add_task("starting", total=3 * len(largest_first))
+        for name, _ in finished(
+            pool, {(name, part): (embedded, args, name, part) for name in largest_first for part in PARTS}
+        ):
+            progress.update(told, advance=1, description=f"vectors of {name[0]}")
+        done = {}
+        for name, found in finished(pool, {name: (held, args, name, routers) for name in largest_first}):
+            done[name] = found
+            progress.update(told, advance=1, description=f"routers on {name}")
     return [done[name] for name in sets]
 
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+PARTS = ("train", "test")
+
+
+@contextlib.contextmanager
+def workers(jobs: int) -> Iterator[Executor | None]:
+    """So many processes; `None`: the work is done here."""
+    if jobs == 1:
+        yield None
+        return
+    os.environ.update({name: "1" for name in THREADS})  # a process a core: more threads only get in the way
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), quiet) as pool:
+        yield pool
+
+
+def quiet() -> None:
+    """A process beside others draws no bars: they would lie on that of its parent."""
+    os.environ["TERM"] = "dumb"
+
+
+def finished(pool: Executor | None, tasks: Mapping[Any, tuple[Any, ...]]) -> Iterator[tuple[Any, Any]]:
+    """What each function brought with its arguments, as they come to an end."""
+    if pool is None:
+        yield from ((name, function(*words)) for name, (function, *words) in tasks.items())
+        return
+    under_way = {pool.submit(*task): name for name, task in tasks.items()}
+    for future in as_completed(under_way):
+        yield under_way[future], future.result()
+
+
+def embedded(args: argparse.Namespace, name: str, part: str) -> Any:
+    """The vectors of a data set's train or test prompts, made and kept if they are not there yet."""
+    prompts = getattr(data.load(name, data.folder(args.folder)), part).prompts
+    return len(vectors(prompts, encoder_of(args.encoder), args.state / "vectors"))
 
 
 def held(args: argparse.Namespace, name: str, routers: Mapping[str, str]) -> Contest:
