@@ -87,44 +87,44 @@ async def test_values_that_say_nothing_about_the_message_may_differ():
 HEAD = b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Type: a/b\r\nContent-Length: 5\r\n\r\n"
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        HEAD.replace(b"now", b"now\r\nTransfer-Encoding: chunked"),
-        HEAD.replace(b"now", b"now\r\n folded"),
-        HEAD.replace(b"now", b"n\0w"),
-        HEAD.replace(b"now", b"n\nConnection: close"),
-        HEAD.replace(b"now", b"n" * 2000),
-        HEAD.replace(b"a/b", b"a/c"),
-        HEAD.replace(b": 5", b": 05"),
-        HEAD.replace(b": 5", b": +5"),
-        HEAD.replace(b": 5", b": 555555555"),
-        HEAD.replace(b"200", b"500"),
-        HEAD.replace(b"HTTP/1.1", b"HTTP/1.0"),
-        HEAD[:-2],
-    ],
-)
-def test_a_head_of_another_shape_is_the_parsers_business(head):
+OTHER_SHAPES = [
+    (b"now", b"now\r\nTransfer-Encoding: chunked"),
+    (b"now", b"now\r\n folded"),
+    (b"now", b"n\0w"),
+    (b"now", b"n\nConnection: close"),
+    (b"now", b"n" * 2000),
+    (b"a/b", b"a/c"),
+    (b": 5", b": 05"),
+    (b": 5", b": +5"),
+    (b": 5", b": 555555555"),
+    (b"200", b"500"),
+    (b"HTTP/1.1", b"HTTP/1.0"),
+    (b"\r\n\r\n", b"\r\n"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), OTHER_SHAPES)
+def test_a_head_of_another_shape_is_the_parsers_business(before, after):
     known = shape(HEAD)
     assert known is not None
     assert known(HEAD.replace(b"now", b"then").replace(b"5", b"1234") + b"hello") is not None
-    assert known(head) is None
+    assert known(HEAD.replace(before, after)) is None
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        HEAD.replace(b"Content-Length: 5\r\n", b""),
-        HEAD.replace(b"Date: now", b"Transfer-Encoding: chunked"),
-        HEAD.replace(b"Date: now", b"content-length: 5"),
-        HEAD.replace(b"Date: now", b"Date : now"),
-        HEAD.replace(b"Date: now", b"Date:now"),
-        HEAD.replace(b"Date: now", b"\r\n".join(b"X-%d: x" % number for number in range(60))),
-        b"",
-    ],
-)
-def test_an_unusual_head_is_not_remembered(head):
-    assert shape(head) is None
+UNUSUAL = [
+    (b"Content-Length: 5\r\n", b""),
+    (b"Date: now", b"Transfer-Encoding: chunked"),
+    (b"Date: now", b"content-length: 5"),
+    (b"Date: now", b"Date : now"),
+    (b"Date: now", b"Date:now"),
+    (b"Date: now", b"\r\n".join(b"X-%d: x" % number for number in range(60))),
+    (HEAD, b""),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), UNUSUAL)
+def test_an_unusual_head_is_not_remembered(before, after):
+    assert shape(HEAD.replace(before, after)) is None
 
 
 class Mistaken(Sink):
