@@ -113,10 +113,11 @@ def configuration() -> Iterator[str]:
     from experts.card import Card, Price
     from gateway.config import Server, State
     from gateway.terms import Accounts, Budget
+    from gateway.tiers import Tiers
 
-    tables = (("[server]", Server), ("[state]", State), ("[accounts]", Accounts), ("[budgets.NAME]", Budget))
-    for title, kind in tables:
-        yield f"`{title}`\n\n" + table(("key", "default", "what it means"), keys(kind))
+    tables = {"server": Server, "state": State, "tiers": Tiers, "accounts": Accounts, "budgets.NAME": Budget}
+    for title, kind in tables.items():
+        yield f"`[{title}]`\n\n" + table(("key", "default", "what it means"), keys(kind))
     yield "`[rates.NAME]`: `scope` as of a budget, and `requests_per_minute`, `tokens_per_minute`, `concurrent`."
     yield (
         "`[keys.NAME]`: `env` names the variable that holds a client's key, or `sha256` is the key's hash; `org`,"

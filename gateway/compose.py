@@ -72,6 +72,7 @@ def school(config: Config) -> School:
         words_of(config, made),
         config.server.continue_answers,
         tolerance=Tolerance(config.server.failures_in_a_row, config.server.failure_share, config.server.slow_times),
+        tiers=config.tiers,
     )
 
 

@@ -15,6 +15,7 @@ from gateway import terms
 from gateway.auth import TABLE
 from gateway.prompts import Prompts
 from gateway.terms import Accounts
+from gateway.tiers import Tiers
 from policies.base import Policy
 from policies.ledger import Durability
 from routers.base import Encoder
@@ -100,11 +101,12 @@ class Config:
     state: State = State()
     accounts: Accounts = Accounts()
     prompts: Prompts = Prompts()
+    tiers: Tiers = Tiers()
     budgets: Mapping[str, Any] = field(default_factory=dict)
     rates: Mapping[str, Any] = field(default_factory=dict)
 
 
-SECTIONS = (("server", Server), ("state", State), ("accounts", Accounts), ("prompts", Prompts))
+SECTIONS = (("server", Server), ("state", State), ("accounts", Accounts), ("prompts", Prompts), ("tiers", Tiers))
 TABLES = tuple(field.name for field in fields(Config))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from experts.base import Failure, Outcome
+from gateway.tiers import PRIORITY, RANKS
 
 QUIET_SECONDS = 10.0
 """So long after the last refusal its limit is forgotten: it may have grown."""
@@ -18,6 +19,9 @@ REFUSALS = 3
 """One or two in that time are an accident and no limit."""
 FULL = frozenset({429, 503, 529})
 """Statuses of a server, or of our own queue before it, that has no room now."""
+KEPT = 0.1
+"""The share of an expert's seats that is kept free of those who yield, for each higher rank that came lately: seats
+that are free for a moment and not more than that, so the expert stays busy."""
 
 
 class Crowd(Struct):
@@ -34,6 +38,8 @@ class Crowds:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.known: dict[str, Crowd] = {}
+        self.came = [-QUIET_SECONDS for _ in RANKS]
+        """When a request of each rank last came while somebody was crowded."""
 
     def note(self, outcome: Outcome, others: int) -> bool:
         """Learns from how one of an expert's requests ended, with so many `others` under way there. Whether it was
@@ -46,19 +52,21 @@ class Crowds:
             self.known[outcome.expert] = Crowd(float(others), self.clock() + QUIET_SECONDS, refusals)
             return True
         crowd = self.known.get(outcome.expert)
-        if crowd is not None:
+        if crowd is not None and others + 1 >= int(crowd.most):  # else it tells nothing of how many it would take
             crowd.most += 1 / crowd.most
         return False
 
-    def full(self, name: str, under_way: int) -> bool:
-        """Whether an expert would refuse one more."""
+    def full(self, name: str, under_way: int, rank: int = PRIORITY) -> bool:
+        """Whether an expert would refuse one more, or has room for higher ranks alone."""
         crowd = self.known.get(name)
         if crowd is None:
             return False
-        if self.clock() >= crowd.until:
+        now = self.clock()
+        if now >= crowd.until:
             del self.known[name]
             return False
-        return crowd.refusals >= REFUSALS and under_way >= int(crowd.most)
+        above = sum(now - came < QUIET_SECONDS for came in self.came[rank + 1 :])
+        return crowd.refusals >= REFUSALS and under_way >= int(crowd.most) - above * int(KEPT * crowd.most)
 
 
 def refused(failure: Failure) -> bool:

@@ -64,7 +64,7 @@ async def begun(door: Door, request: Request, key: str, headers: Mapping[bytes, 
     life = door.life(request, key, headers)
     await life.embed()
     life.begin()
-    if request.untold and not life.catalog:
+    if request.untold and not life.catalog and door.school.crowded(life) is None:
         if not request.spare:
             raise unable(request)
         life.request = replace(life.request, untold="")

@@ -165,9 +165,9 @@ SPREAD_SECONDS = 3.0
 """Over which those come back who were turned away at the same time."""
 
 
-def overloaded(told: float | None = None) -> APIError:
+def overloaded(told: float | None = None, spread: float = SPREAD_SECONDS) -> APIError:
     """There is no room now, nor for as many seconds as an expert `told`."""
-    seconds = max(1.0, told or 0.0) + random.uniform(0.0, SPREAD_SECONDS)
+    seconds = max(1.0, told or 0.0) + random.uniform(0.0, spread)
     headers = {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(round(1000 * seconds))}
     return APIError("server_is_overloaded", headers=headers)
 

@@ -65,7 +65,7 @@ class Life(Struct, eq=False):
         """Keeps the eligible experts; the request is final from here on."""
         self.stream = self.request.stream
         self.demand = Demand.of(self.request)
-        self.catalog = eligible(self.demand, self.school.catalog(self.request.model))
+        self.catalog = eligible(self.demand, self.school.catalog(self.request.model, self))
 
     def embed_now(self) -> bool:
         """Gives the request its vector, or what does as well, if that needs no waiting."""
@@ -89,8 +89,8 @@ class Life(Struct, eq=False):
     def next(self) -> Ask | Accept:
         """The next decision, its row queued. Raises APIError when nothing is left, and LedgerUnavailable."""
         self.step += 1
-        if not self.catalog and not self.outcomes and self.school.crowded(self.request.model, self.demand):
-            raise overloaded()
+        if not self.catalog and not self.outcomes and (error := self.school.crowded(self)) is not None:
+            raise error
         if self.step >= len(self.catalog) + SPARE_STEPS:
             raise self.refused("exhausted")
         catalog = self.catalog

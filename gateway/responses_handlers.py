@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PREFIX, COMPACT = "/v1/responses/", "/responses/compact"
 ENDED = ("completed", "failed", "incomplete", "cancelled")
+PATIENCE_SECONDS = 600.0
+"""How long a response in the background waits for room."""
 
 
 def handlers(door: Door) -> dict[tuple[str, str], Handler]:
@@ -95,12 +97,27 @@ class Responses:
     async def make(self, life: Life, fields: Mapping[str, Any], first: dict[str, Any]) -> None:
         """Makes an answer in the background; a failure is an answer too."""
         try:
-            await self.answer(life, fields, Nobody())
+            await self.patiently(life, fields)
         except FAILURES as error:
             await self.fail(life, fields, first, str(errors.of(error)))
         except asyncio.CancelledError:  # one that its client cancelled stays cancelled
             await self.fail(life, fields, first, "The gateway was stopped before the answer was made.")
             raise
+
+    async def patiently(self, life: Life, fields: Mapping[str, Any]) -> None:
+        """Answers as soon as there is room: no client waits for it. Raises APIError."""
+        clock = life.school.clock
+        until = clock() + PATIENCE_SECONDS
+        while True:
+            try:
+                return await self.answer(life, fields, Nobody())
+            except APIError as error:
+                if error.code != "server_is_overloaded" or life.outcomes or clock() > until:
+                    raise
+                wait = float(error.headers["retry-after"])
+            await asyncio.sleep(wait)
+            life.step = -1
+            life.begin()
 
     async def fail(self, life: Life, fields: Mapping[str, Any], first: dict[str, Any], why: str) -> None:
         """Keeps that there is no answer."""

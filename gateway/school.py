@@ -15,10 +15,12 @@ from msgspec.structs import replace
 from experts.base import Expert, Outcome, Request
 from experts.catalog import Catalog, Demand, eligible
 from gateway.encoder import Embedder, EncoderClient
+from gateway.errors import APIError, overloaded
 from gateway.health import Health, Tolerance
 from gateway.hedges import Hedges
 from gateway.retries import Retries
 from gateway.sessions import Sessions
+from gateway.tiers import PRIORITY, SPREADS, Tiers
 from gateway.words import Words
 from policies.affinity import staying
 from policies.base import Policy
@@ -26,6 +28,7 @@ from routers.base import Estimates, Router
 
 if TYPE_CHECKING:
     from gateway.books import Books
+    from gateway.life import Life
 
 
 Value = TypeVar("Value")
@@ -68,6 +71,8 @@ class School:
     which looks at no words, every prompt of that length."""
     tolerance: Tolerance = field(default_factory=Tolerance)
     """What leaves an expert out for a while."""
+    tiers: Tiers = field(default_factory=Tiers)
+    """Who comes first where there is not room for all."""
     health: Health = field(init=False)
     cards: Catalog = field(init=False)
     supervised: Mapping[str, Any] = field(init=False)
@@ -89,12 +94,13 @@ class School:
         self.cards = {name: expert.card for name, expert in self.experts.items()}
         self.supervised = {name: expert for name, expert in self.experts.items() if hasattr(expert, "ready")}
 
-    def catalog(self, model: str) -> Catalog:
-        """The cards of the experts that a request for `model` may meet: all that are ready, well and
-        have room, or the one it names. If all fail all the time, the one that is due first: no answer is ruled out, no
-        load piled up."""
+    def catalog(self, model: str, life: Life | None = None) -> Catalog:
+        """The cards of the experts that a request for `model` may meet: all that are ready, well and have room for one
+        of its life's rank, or the one it names. If all fail all the time, the one that is due first: no answer is ruled
+        out, no load piled up."""
         if model in self.cards:
-            return {} if self.health.full(model) else {model: self.cards[model]}
+            full = self.health.crowded and self.health.full(model, self.rank(life))
+            return {} if full else {model: self.cards[model]}
         asleep = [name for name, expert in self.supervised.items() if not expert.ready]
         awake = {name: card for name, card in self.cards.items() if name not in asleep} if asleep else self.cards
         health = self.health
@@ -102,12 +108,25 @@ class School:
             failing = health.left_out(awake)
             well = {name: card for name, card in awake.items() if name not in failing}
             awake = well or {name: awake[name] for name in health.soonest(awake)}
-        return {name: card for name, card in awake.items() if not health.full(name)} if health.crowded else awake
+        if not health.crowded:
+            return awake
+        rank = self.rank(life)
+        return {name: card for name, card in awake.items() if not health.full(name, rank)}
 
-    def crowded(self, model: str, demand: Demand) -> bool:
-        """Whether experts that could take a request have no room for it now."""
+    def rank(self, life: Life | None) -> int:
+        """Of a request that comes while an expert is crowded."""
+        rank = PRIORITY if life is None else self.tiers.rank(self.books.money.who(life.key), life.request)
+        self.health.crowds.came[rank] = self.clock()
+        return rank
+
+    def crowded(self, life: Life) -> APIError | None:
+        """What a request hears if experts that could take it have no room for it now."""
+        if not self.health.crowded:
+            return None
+        model, rank = life.request.model, self.rank(life)
         cards = {model: self.cards[model]} if model in self.cards else self.cards
-        return bool(self.health.crowded) and any(map(self.health.full, eligible(demand, cards)))
+        full = any(self.health.full(name, rank) for name in eligible(life.demand, cards))
+        return overloaded(spread=SPREADS[rank]) if full else None
 
     def embedded_now(self, request: Request) -> Request | None:
         """The request as the router wants it, if that needs no waiting: nobody reads vectors, or this one is known."""
