@@ -23,7 +23,8 @@ from policies.pressure import steered
 from policies.rows import COLUMNS, SETTLED, Line, SettlementRow, brought, decided
 
 if TYPE_CHECKING:
-    from gateway.life import Life, Tally
+    from gateway.life import Life
+    from gateway.tally import Tally
 
 LEFT = 499
 """The status of a client that left, after nginx's."""

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from experts.catalog import CHARACTERS_PER_TOKEN, TEXT
 from experts.reading import look
 from gateway.errands import NAME, errand
+from gateway.errors import APIError
 from gateway.hops import HEADER, passed_on
 from gateway.sessions import follow
-from policies.pick import Threshold, instead
+from policies.base import Policy
+from policies.pick import Only, dialled, instead
 
 if TYPE_CHECKING:
-    from gateway.handlers import Door
     from gateway.life import Life
+    from gateway.school import School
 
 
 AUTO = "auto"
@@ -35,7 +37,7 @@ def born(life: Life, headers: Mapping[bytes, bytes]) -> None:
     if model != AUTO:
         life.policy_name, life.policy = policy_of(school, model)
     if model not in school.experts and errand(found, request.options):
-        life.policy_name, life.policy = remembered(school, NAME, Threshold(0.0))
+        life.policy_name, life.policy = NAME, school.errands
         return
     follow(life, found, headers)
     if school.retries.waiting[0]:
@@ -43,15 +45,25 @@ def born(life: Life, headers: Mapping[bytes, bytes]) -> None:
 
 
 def policy_of(school: School, model: str) -> tuple[str, Policy]:
-    """The policy that a requested model dials: `auto`, `auto:DOLLARS`, a policy's name, an expert's; each within the
-    budget of the default one. Raises APIError."""
+    """The name and the policy that a requested model dials: `auto`, `auto:DOLLARS`, a policy's name, an expert's; each
+    within the budget of the default one, and the same one each time. Raises APIError."""
+    known = school.dials.get(model)
+    if known is None:
+        known = _policy_of(school, model)
+        if len(school.dials) >= DIALS:
+            school.dials.clear()
+        school.dials[model] = known
+    return known
+
+
+def _policy_of(school: School, model: str) -> tuple[str, Policy]:
     if model == AUTO:
         return AUTO, school.policy
     if model in school.policies:
-        return remembered(school, model, school.policies[model])
+        return model, instead(school.policy, school.policies[model])
     if model in school.experts:
-        return remembered(school, "only", Only(model))
-    return remembered(school, "auto:", None, _dial(model))
+        return "only", instead(school.policy, Only(model))
+    return "auto:", dialled(school.policy, _dial(model))
 
 
 def _dial(model: str) -> float:

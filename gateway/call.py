@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from experts.base import BrokenOff, Chunk, Expert, ExpertError, Outcome, Request
 from gateway.cap import LENGTH, beyond
-from gateway.life import Life, Tally
+from gateway.life import Life
+from gateway.tally import Tally
 from policies.groups import Group
 
 

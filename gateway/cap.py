@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from experts.base import Chunk
 
 if TYPE_CHECKING:
-    from gateway.life import Tally
+    from gateway.tally import Tally
 
 LENGTH = Chunk({}, "length")
 """What a client hears last of an answer that was cut."""

@@ -14,7 +14,7 @@ from experts.card import dollars
 from experts.catalog import Demand, eligible
 from gateway import admin, chat, completions, embeddings, errors, hot, messages_handlers, passing, responses_handlers
 from gateway.auth import Keys
-from gateway.born import AUTO, born
+from gateway.born import AUTO, born, policy_of
 from gateway.custom_chat import NAMED, in_functions, translated
 from gateway.errors import APIError
 from gateway.explained import Explaining, explained_by
@@ -31,8 +31,7 @@ from gateway.school import School
 from gateway.sink import JSON
 from gateway.stored import Stored
 from gateway.turn import Turn
-from policies.base import Accept, Ask, Policy, State
-from policies.pick import Only, dialled, instead
+from policies.base import Accept, Ask, State
 from policies.record import born_of
 
 
@@ -116,9 +115,11 @@ class Door:
         try:
             key, request = self.keys.name(call.headers), chat.parse(call.body, call.id)
             life = hot.Hot(school, request, school.policy, AUTO, key, turn=turn, door=self)
-            born(self, life, call.headers)
+            born(life, call.headers)
             body = request.body
-            if (body is not None and not body.plain and NAMED in body.data) or not life.embed_now():
+            if body is not None and not body.plain and NAMED in body.data:
+                return False
+            if school.encoder is not None and not life.embed_now():
                 return False
         except APIError as error:
             turn.respond(error.http_status, [*JSON, *error.all_headers()], error.encoded())
@@ -131,7 +132,7 @@ class Door:
     def life(self, request: Request, key: str, headers: Mapping[bytes, bytes]) -> Life:
         """Raises APIError."""
         life = Life(self.school, request, self.school.policy, AUTO, key)
-        born(self, life, headers)
+        born(life, headers)
         return life
 
     async def chat(self, call: HTTPCall, reply: Reply) -> None:
@@ -160,17 +161,6 @@ class Door:
             result = await run(life, decision)
             told.expert = result.expert
             await send(life, result, reply)
-
-    def policy(self, model: str) -> tuple[str, Policy]:
-        """The policy that a requested model dials: `auto`, `auto:DOLLARS`, a policy's name, an expert's; each within
-        the budget of the default one."""
-        if model == AUTO:
-            return AUTO, self.school.policy
-        if model in self.school.policies:
-            return model, instead(self.school.policy, self.school.policies[model])
-        if model in self.school.experts:
-            return "only", instead(self.school.policy, Only(model))
-        return "auto:", dialled(self.school.policy, _dial(model))
 
     async def plain(self, life: Life, result: Result, reply: Reply) -> None:
         """One JSON body."""
@@ -222,7 +212,7 @@ class Door:
         """POST /v1/route: what would happen to this request, and why; nothing is asked, nothing is spent."""
         key = self.keys.name(call.headers)
         request = chat.parse(call.body, call.id)
-        name, policy = self.policy(request.model)
+        name, policy = policy_of(self.school, request.model)
         request = await self.school.embedded(request)
         catalog = self.school.books.permit(key, request.model, self.school.catalog(request.model))
         demand = Demand.of(request)
@@ -262,17 +252,6 @@ class Door:
         await reply.start(200, headers)
         await reply.write(body)
         await reply.end()
-
-
-def _dial(model: str) -> float:
-    head, _, price = model.partition(":")
-    try:
-        value = float(price)
-    except ValueError:
-        value = -1.0
-    if head != AUTO or not 0 <= value < 1e6:
-        raise APIError("model_not_found", "There is no such model; GET /v1/models lists them.", "model")
-    return value
 
 
 def explained(policy: str, decision: Any, estimates: Any, excluded: list[str]) -> dict[str, Any]:

@@ -13,10 +13,9 @@ from msgspec import Struct
 from experts.base import Answer, Failure, Outcome
 from gateway.crowds import Crowds
 from gateway.outliers import FAULTS, SHARE, SLOW, Outliers
-from gateway.tiers import PRIORITY
 
 if TYPE_CHECKING:
-    from gateway.life import Tally
+    from gateway.tally import Tally
 
 FAILURES = 5
 """In a row, of any kind that is the expert's own fault; 0 leaves nobody out."""
@@ -73,7 +72,7 @@ class Health:
     def ended(self, tally: Tally, outcome: Outcome) -> None:
         """Remembers how that went."""
         if type(outcome) is Answer and not (self.records or self.crowded):
-            self.outliers.ended(tally, outcome)
+            self.outliers.answered(tally, outcome)
             return
         tells = self.crowded or (isinstance(outcome, Failure) and self.failures)
         if tells and self.crowds.note(outcome, self.under_way(tally) - 1):
@@ -82,8 +81,10 @@ class Health:
         self.note(outcome)
         if self.records and self.fails_always(outcome.expert):
             self.outliers.dead(tally)
-        else:
+        elif isinstance(outcome, Failure):
             self.outliers.ended(tally, outcome)
+        else:
+            self.outliers.answered(tally, outcome)
 
     def under_way(self, tally: Tally) -> int:
         """The requests that its expert has now, this one included."""
@@ -93,9 +94,9 @@ class Health:
         """The requests that all experts have now."""
         return sum(len(watched.waiting) for watched in self.outliers.watched.values())
 
-    def full(self, name: str, rank: int = PRIORITY) -> bool:
-        """Whether an expert is well, and has no room for one more of a rank."""
-        return bool(self.crowded) and self.crowds.full(name, self.outliers.under_way(name), rank)
+    def full(self, name: str) -> bool:
+        """Whether an expert is well, and has no room for one more."""
+        return bool(self.crowded) and self.crowds.full(name, self.outliers.under_way(name))
 
     def fails_always(self, name: str) -> bool:
         """Whether an expert has failed too often in a row."""

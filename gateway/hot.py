@@ -37,28 +37,38 @@ class Hot(Life, kw_only=True, eq=False):
     gone: bool = False
     """Whether nobody waits for an answer any more."""
 
-    def go(self) -> None:
-        """Decides and asks, until an expert has been asked or the life is handed over. Raises APIError."""
-        while True:
-            decision = self.next()
-            school = self.school
-            expert: Expert | None = None
-            if isinstance(decision, Ask) and decision.last and decision.spare is None:
-                expert = school.experts[decision.experts[0]]
-            if not isinstance(expert, OpenAIHTTP):
-                self.door.resume(self, decision, self.turn)
-                return
-            now = school.clock()
-            call = self.call = Stream.of(self, expert, now) if self.stream else Plain(self, expert, now)
-            request = call.promised(self.request)
-            if (pending := call.reserve()) is not None:
-                pending.add_done_callback(partial(self.granted, call, request))
-                return
-            try:
-                call.exchange = expert.send(request, call)
-                return
-            except ExpertError as error:
-                call.fail(error)
+    def again(self) -> None:
+        """Decides and asks, until an expert has been asked or the life is handed over: at first, and when one has
+        failed before the client was sent anything."""
+        try:
+            while not self.asks():
+                pass
+        except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
+            self.when_durable(None, partial(self.refuse, error))
+
+    def asks(self) -> bool:
+        """Carries the next decision out; whether somebody is at it now, so that there is nothing to do but wait. Raises
+        APIError."""
+        decision, school = self.next(), self.school
+        expert: Expert | None = None
+        if isinstance(decision, Ask) and decision.last and decision.spare is None:
+            expert = school.experts[decision.experts[0]]
+        if not isinstance(expert, OpenAIHTTP):
+            self.door.resume(self, decision, self.turn)
+            return True
+        now = school.clock()
+        call = self.call = Stream.of(self, expert, now) if self.stream else Plain(self, expert, now)
+        request = call.promised(self.request)
+        pending = call.reserve()
+        if pending is not None:
+            pending.add_done_callback(partial(self.granted, call, request))
+            return True
+        try:
+            call.exchange = expert.send(request, call)
+        except ExpertError as error:
+            call.fail(error)
+            return False
+        return True
 
     def granted(self, call: Call, request: Request, _: Any) -> None:
         """The accounts have answered: asks the expert, or the policy for another."""
@@ -71,13 +81,6 @@ class Hot(Life, kw_only=True, eq=False):
             call.failed(error)
         except APIError as error:
             self.refuse(error)
-
-    def again(self) -> None:
-        """An expert failed before the client was sent anything: the policy is asked for another."""
-        try:
-            self.go()
-        except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
-            self.when_durable(None, partial(self.refuse, error))
 
     def hand_on(self, call: Call, events: Events, error: ExpertError) -> None:
         """An expert broke off after the client had seen its beginning: others go on, in a task."""

@@ -28,7 +28,7 @@ from policies.limits import Scopes
 from policies.payers import Payer
 
 if TYPE_CHECKING:
-    from gateway.life import Tally
+    from gateway.tally import Tally
 
 logger = getLogger("lyceum")
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from experts.base import Answer, Failure, Outcome
+from experts.base import Answer, Failure
 
 if TYPE_CHECKING:
-    from gateway.life import Tally
+    from gateway.tally import Tally
 
 RECENT = 20
 """The answers of an expert among which bad ones are counted."""
@@ -127,37 +127,38 @@ class Outliers:
                     watched.waiting[tally] = True
                     self.count(name, watched, tally, bad=True)
 
-    def ended(self, tally: Tally, outcome: Outcome) -> None:
-        """Remembers how asking an expert ended. Who refuses is not ill, and a client that left says nothing."""
-        name = outcome.expert
-        watched = self.watched[name]
+    def ended(self, tally: Tally, failure: Failure) -> None:
+        """Remembers how asking an expert failed. Who refuses is not ill."""
+        watched = self.watched[failure.expert]
         counted = watched.waiting.pop(tally, True)
-        if isinstance(outcome, Failure):
-            if not counted and outcome.reason in FAULTS and _status(outcome) != 429:
-                self.count(name, watched, tally, bad=True)
-        elif outcome.finish_reason is not None:
-            self.took(watched, tally, outcome, counted)
+        if not counted and failure.reason in FAULTS and _status(failure) != 429:
+            self.count(failure.expert, watched, tally, bad=True)
         if watched.trial is tally:
             watched.trial = None
 
-    def took(self, watched: Watched, tally: Tally, answer: Answer, counted: bool) -> None:
+    def answered(self, tally: Tally, answer: Answer) -> None:
         """Learns how long an answer took, without what a client that reads slowly adds: that may have been too long.
-        What cannot be is only remembered."""
-        seconds, pace, work = answer.timing.total, watched.plain, _work(tally)
-        if tally.life.stream:
-            seconds, pace = answer.timing.first or seconds, watched.streams
-        elif answer.usage is not None:
-            work += answer.usage.completion_tokens or 0
-        if seconds <= FLOOR_SECONDS and not counted and not self.grey:
-            pace.told.append(seconds / work)
-            if len(pace.told) >= MANY:
+        What cannot be is only remembered, and a client that left says nothing."""
+        watched, timing, life = self.watched[answer.expert], answer.timing, tally.life
+        counted = watched.waiting.pop(tally, True)
+        seconds, pace, work = timing.total, watched.plain, OVERHEAD + life.demand.tokens / PROMPT_TOKENS
+        if life.stream:
+            seconds, pace = timing.first or seconds, watched.streams
+        elif (usage := answer.usage) is not None:
+            work += usage.completion_tokens or 0
+        if answer.finish_reason is not None:
+            if seconds > FLOOR_SECONDS or counted or self.grey:
                 watched.fold()
-            return
-        watched.fold()
-        slow = pace.slow(seconds, work, self.slow)
-        pace.learn((seconds / work,), slow)
-        if not counted:
-            self.count(answer.expert, watched, tally, slow)
+                slow = pace.slow(seconds, work, self.slow)
+                pace.learn((seconds / work,), slow)
+                if not counted:
+                    self.count(answer.expert, watched, tally, slow)
+            else:
+                pace.told.append(seconds / work)
+                if len(pace.told) >= MANY:
+                    watched.fold()
+        if watched.trial is tally:
+            watched.trial = None
 
     def dead(self, tally: Tally) -> None:
         """The expert fails all the time, and is left out for that: it is not grey, and begins anew when it is back."""

@@ -15,6 +15,7 @@ from experts.endpoint import MODEL, Endpoint, Passed, has
 from experts.openai_http import OpenAIHTTP
 from gateway import multipart
 from gateway.body import parsed
+from gateway.born import policy_of
 from gateway.chat import money
 from gateway.errors import APIError
 from gateway.explained import Explaining, explained_by
@@ -169,7 +170,7 @@ def life_of(door: Door, school: School, request: Request, path: str, key: str) -
     if name is None and request.model in door.school.experts:
         raise lacking(path, request.model)
     if name is None and request.model != "auto":
-        door.policy(request.model)
+        policy_of(door.school, request.model)
     if name is None and path.startswith(ONE):
         name = next(iter(school.experts))
     policy = instead(door.school.policy, Threshold(0.0) if name is None else Only(name))

@@ -13,7 +13,8 @@ from experts.catalog import Catalog
 from experts.continuation import Joint
 from gateway.call import Call, durable
 from gateway.errors import APIError
-from gateway.life import Life, Tally
+from gateway.life import Life
+from gateway.tally import Tally
 from policies.base import Ask
 
 LIMITS = ("max_tokens", "max_completion_tokens")

@@ -10,34 +10,36 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from experts.base import Expert, Outcome, Request
 from experts.catalog import Catalog, Demand, eligible
 from gateway.encoder import Embedder, EncoderClient
-from gateway.errors import APIError, overloaded
 from gateway.health import Health, Tolerance
 from gateway.hedges import Hedges
 from gateway.retries import Retries
 from gateway.sessions import Sessions
-from gateway.tiers import PRIORITY, SPREADS, Tiers
 from gateway.words import Words
 from policies.affinity import staying
 from policies.base import Policy
+from policies.first import First, first
+from policies.pick import Threshold, instead
 from routers.base import Estimates, Router
 
 if TYPE_CHECKING:
     from gateway.books import Books
-    from gateway.life import Life
 
 
 Value = TypeVar("Value")
+MOST, PARTS = 2048, 256
+"""How much is remembered of lengths, and of parts of the experts."""
 
 
 class Recent(Generic[Value]):
     """The values of the keys seen last, at most `most`; the oldest makes room. Keys are hashes: no prompt is kept."""
 
-    def __init__(self, most: int = 2048) -> None:
+    def __init__(self, most: int = MOST) -> None:
         self.most = most
         self.known: OrderedDict[Hashable, Value] = OrderedDict()
         self.get = self.known.get
@@ -48,6 +50,19 @@ class Recent(Generic[Value]):
             self.known.popitem(last=False)
         self.known[key] = value
         return value
+
+
+class Usual(Struct, frozen=True):
+    """What is the same for all plain requests of a length, for as long as the same experts may be met."""
+
+    met: Catalog
+    policy: Policy
+    demand: Demand
+    catalog: Catalog
+    """Those of them that are eligible."""
+    estimates: Estimates
+    first: First | None
+    """What the policy asks first."""
 
 
 @dataclass(slots=True)
@@ -71,10 +86,20 @@ class School:
     which looks at no words, every prompt of that length."""
     tolerance: Tolerance = field(default_factory=Tolerance)
     """What leaves an expert out for a while."""
-    tiers: Tiers = field(default_factory=Tiers)
-    """Who comes first where there is not room for all."""
     health: Health = field(init=False)
     cards: Catalog = field(init=False)
+    alone: Mapping[str, Catalog] = field(init=False)
+    """Of each expert a catalog of its own."""
+    dials: dict[str, tuple[str, Policy]] = field(init=False, default_factory=dict)
+    """By model what it dials, and its name."""
+    errands: Policy = field(init=False)
+    """For what clients ask for themselves."""
+    some: dict[tuple[str, ...], Catalog] = field(init=False, default_factory=dict)
+    """Catalogs of a part of the experts; the same ones each time."""
+    usual: dict[tuple[int, int, int], Usual] = field(init=False, default_factory=dict)
+    """By catalog, tokens and policy, which are kept with it."""
+    blind: bool = field(init=False)
+    """Whether the router looks at no words."""
     supervised: Mapping[str, Any] = field(init=False)
     """Those that say whether they are ready."""
     draw: Callable[[], float] = field(default_factory=lambda: random.Random().random)
@@ -91,33 +116,36 @@ class School:
         self.retries = Retries(lambda: self.clock())
         self.health = Health(lambda: self.clock(), self.tolerance)
         self.policy = staying(self.policy)
+        self.errands = instead(self.policy, Threshold(0.0))
         self.cards = {name: expert.card for name, expert in self.experts.items()}
+        self.alone = {name: {name: card} for name, card in self.cards.items()}
+        self.blind = getattr(self.router, "blind", False)
         self.supervised = {name: expert for name, expert in self.experts.items() if hasattr(expert, "ready")}
 
-    def catalog(self, model: str, life: Life | None = None) -> Catalog:
-        """The cards of the experts that a request for `model` may meet: all that are ready, well and have room for one
-        of its life's rank, or the one it names. If all fail all the time, the one that is due first: no answer is ruled
-        out, no load piled up."""
-        if model in self.cards:
-            full = self.health.crowded and self.health.full(model, self.rank(life))
-            return {} if full else {model: self.cards[model]}
+    def catalog(self, model: str) -> Catalog:
+        """The cards of the experts that a request for `model` may meet: all that are ready, well and
+        have room, or the one it names. If all fail all the time, the one that is due first: no answer is ruled out, no
+        load piled up."""
+        health, cards = self.health, self.cards
+        if model in cards:
+            return {} if health.full(model) else self.alone[model]
+        if not (self.supervised or health.records or health.grey or health.crowded):
+            return cards
         asleep = [name for name, expert in self.supervised.items() if not expert.ready]
-        awake = {name: card for name, card in self.cards.items() if name not in asleep} if asleep else self.cards
-        health = self.health
+        awake = self.part([name for name in cards if name not in asleep]) if asleep else cards
         if health.records or health.grey:
             failing = health.left_out(awake)
-            well = {name: card for name, card in awake.items() if name not in failing}
-            awake = well or {name: awake[name] for name in health.soonest(awake)}
-        if not health.crowded:
-            return awake
-        rank = self.rank(life)
-        return {name: card for name, card in awake.items() if not health.full(name, rank)}
+            awake = self.part([name for name in awake if name not in failing] or health.soonest(awake))
+        return self.part([name for name in awake if not health.full(name)]) if health.crowded else awake
 
-    def rank(self, life: Life | None) -> int:
-        """Of a request that comes while an expert is crowded."""
-        rank = PRIORITY if life is None else self.tiers.rank(self.books.money.who(life.key), life.request)
-        self.health.crowds.came[rank] = self.clock()
-        return rank
+    def part(self, names: Sequence[str]) -> Catalog:
+        """The cards of some experts."""
+        known = self.some.get(tuple(names))
+        if known is None:
+            if len(self.some) >= PARTS:
+                self.some.clear()
+            known = self.some[tuple(names)] = {name: self.cards[name] for name in names}
+        return known
 
     def crowded(self, life: Life) -> APIError | None:
         """What a request hears if experts that could take it have no room for it now."""
@@ -166,6 +194,16 @@ class School:
         key = (words, demand.tokens, request.embedding is None, by_words, *catalog)
         known = self.known.get(key)
         return known or self.known.put(key, router.estimate(request, catalog, ()))
+
+    def remember(self, request: Request, demand: Demand, met: Catalog, policy: Policy) -> Usual:
+        """What is found for a plain request, for those of its length to come."""
+        catalog = eligible(demand, met)
+        estimates = self.estimates(request, demand, catalog)
+        if len(self.usual) >= MOST:
+            self.usual.clear()
+        known = Usual(met, policy, demand, catalog, estimates, first(policy, estimates))
+        self.usual[id(met), demand.tokens, id(policy)] = known
+        return known
 
     async def start(self) -> None:
         """Starts every expert that has something to start, side by side."""

@@ -14,7 +14,7 @@ from experts.openai_answer import usual
 from experts.openai_errors import of_status, of_transport
 from experts.openai_http import OpenAIHTTP, whole
 from gateway import chat
-from gateway.life import Tally
+from gateway.tally import Tally
 from policies.groups import Group
 
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from policies.base import Ask, Decision, Policy, State
+from policies.first import First, first
+from routers.base import Estimates
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,10 @@ class Affinity:
         if best - mine.quality > self.margin:
             return self.inner.decide(state)
         return Ask((mine.expert,), last=True, why="stays with its conversation")
+
+    def first(self, estimates: Estimates) -> First | None:
+        """Of a new conversation."""
+        return first(self.inner, estimates)
 
 
 def staying(policy: Policy) -> Policy:

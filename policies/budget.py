@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -10,8 +9,8 @@ from msgspec.structs import replace
 
 from experts.card import nano
 from policies.base import Ask, Decision, Policy, Refuse, State
-from policies.recall import Recall
-from routers.base import Estimate
+from policies.first import First, first
+from routers.base import Estimates
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,14 @@ class Budget:
             return Refuse("budget", "no expert that is left is within the budget")
         return decision
 
+    def first(self, estimates: Estimates) -> First | None:
+        """What `inner` asks first, where every expert alone can be paid."""
+        known, needs = first(self.inner, estimates), dearest(estimates)
+        limit = inf if self.usd_per_request is None else nano(self.usd_per_request)
+        if known is None or limit < needs:
+            return None
+        return First(known.ask, known.draw, max(known.needs, needs))
+
     def _among_all(self, state: State, left: int) -> Decision:
         """The first decision, when every expert alone can be paid."""
         decision = self.inner.decide(replace(state, allowance=left))
@@ -62,13 +69,10 @@ class Budget:
         return left if state.allowance is None or left < state.allowance else state.allowance
 
 
-def _dearest(estimates: Mapping[str, Estimate]) -> float:
+def dearest(estimates: Estimates) -> float:
     """The most that the dearest expert may cost, in nano-dollars; no sum is enough where an estimate is negative."""
     costs = [each.cost_high for each in estimates.values()]
     return max(costs, default=0) if min(costs, default=0) >= 0 else inf
-
-
-dearest = Recall(_dearest)
 
 
 def _spent(state: State) -> int:

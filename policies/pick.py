@@ -9,10 +9,11 @@ from typing import Any
 
 from msgspec import structs
 
+from experts.base import Request
 from experts.card import NANO
 from policies.base import Accept, Ask, Decision, Policy, Refuse, State
-from policies.recall import Recall
-from routers.base import Estimate
+from policies.first import First
+from routers.base import Estimate, Estimates
 
 
 def ended(state: State) -> Accept | Refuse | None:
@@ -84,12 +85,8 @@ class Threshold:
         return Ask((best.expert,), last=True, why=f"the best; none reaches quality {self.quality:g}")
 
 
-Price = tuple[float, float, float]
-"""All that tells one Utility from another."""
-
-MOST_PRICES = 16
-firsts: Recall[Mapping[str, Estimate], dict[Price, Ask]] = Recall(lambda estimates: {})
-"""The first choices among known estimates."""
+NOBODY = Request(())
+"""A choice among estimates alone does not look at what is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +107,11 @@ class Utility:
             raise ValueError("usd_per_quality and caution must be at least 0, explore between 0 and 1")
 
     def decide(self, state: State) -> Decision:
-        if not state.outcomes and state.estimates and state.draw >= self.explore:
-            known = firsts(state.estimates)
-            first = known.get((self.usd_per_quality, self.explore, self.caution))
-            return first or self._first(state, known)
         return ended(state) or self._choice(state)
 
-    def _first(self, state: State, known: dict[Price, Ask]) -> Ask:
-        """The first choice among these estimates where nothing is explored: always the same."""
-        if len(known) >= MOST_PRICES:
-            known.clear()
-        return known.setdefault((self.usd_per_quality, self.explore, self.caution), self._choice(state))
+    def first(self, estimates: Estimates) -> First | None:
+        """The same for every draw with which nothing is explored."""
+        return First(self._choice(State(NOBODY, estimates, draw=1.0)), self.explore) if estimates else None
 
     def _choice(self, state: State) -> Ask:
         why = f"most quality for the money at ${self.usd_per_quality:g} for quality 1"

@@ -43,13 +43,6 @@ def test_utility_buys_quality_at_its_price(decide, school, usd_per_quality, expe
     assert asked(decide(Utility(usd_per_quality), school)) == expert
 
 
-def test_known_estimates_are_ranked_once_for_each_price(decide, school):
-    assert decide(Utility(0.1), school) is decide(Utility(0.1), school)
-    for price in range(20):
-        assert asked(decide(Utility(float(price)), school)) == ("large" if price else "small")
-    assert asked(decide(Utility(0.1), school)) == "large"
-
-
 def test_utility_prefers_the_cheaper_of_equals(decide, school):
     large = school.estimates["large"]
     equal = replace(school, estimates={"large": large, "same": large._replace(expert="same", cost=large.cost - 1)})
