@@ -13,6 +13,7 @@ from msgspec import Struct
 from experts.base import Answer, Failure, Outcome
 from gateway.crowds import Crowds
 from gateway.outliers import FAULTS, SHARE, SLOW, Outliers
+from gateway.tiers import PRIORITY
 
 if TYPE_CHECKING:
     from gateway.tally import Tally
@@ -94,9 +95,9 @@ class Health:
         """The requests that all experts have now."""
         return sum(len(watched.waiting) for watched in self.outliers.watched.values())
 
-    def full(self, name: str) -> bool:
-        """Whether an expert is well, and has no room for one more."""
-        return bool(self.crowded) and self.crowds.full(name, self.outliers.under_way(name))
+    def full(self, name: str, rank: int = PRIORITY) -> bool:
+        """Whether an expert is well, and has no room for one more of a rank."""
+        return bool(self.crowded) and self.crowds.full(name, self.outliers.under_way(name), rank)
 
     def fails_always(self, name: str) -> bool:
         """Whether an expert has failed too often in a row."""

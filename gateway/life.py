@@ -62,7 +62,7 @@ class Life(Struct, eq=False):
         """Keeps the eligible experts; the request is final from here on."""
         request, school, policy = self.request, self.school, self.policy
         self.stream = bool(request.options.get("stream"))
-        met, tokens = school.catalog(request.model), self.tokens
+        met, tokens = school.catalog(request.model, self), self.tokens
         if tokens is not None and school.blind and request.embedding is None:
             known = school.usual.get((id(met), tokens, id(policy)))
             if known is None:
@@ -96,8 +96,8 @@ class Life(Struct, eq=False):
         self.step = step = self.step + 1
         catalog, outcomes = self.catalog, self.outcomes
         if step or not catalog:
-            if not catalog and not outcomes and self.school.crowded(self.request.model, self.demand):
-                raise overloaded()
+            if not catalog and not outcomes and (error := self.school.crowded(self)) is not None:
+                raise error
             if step >= len(catalog) + SPARE_STEPS:
                 raise self.refused("exhausted")
             if self.too_small:

@@ -16,10 +16,12 @@ from msgspec.structs import replace
 from experts.base import Expert, Outcome, Request
 from experts.catalog import Catalog, Demand, eligible
 from gateway.encoder import Embedder, EncoderClient
+from gateway.errors import APIError, overloaded
 from gateway.health import Health, Tolerance
 from gateway.hedges import Hedges
 from gateway.retries import Retries
 from gateway.sessions import Sessions
+from gateway.tiers import PRIORITY, SPREADS, Tiers
 from gateway.words import Words
 from policies.affinity import staying
 from policies.base import Policy
@@ -29,6 +31,7 @@ from routers.base import Estimates, Router
 
 if TYPE_CHECKING:
     from gateway.books import Books
+    from gateway.life import Life
 
 
 Value = TypeVar("Value")
@@ -86,6 +89,8 @@ class School:
     which looks at no words, every prompt of that length."""
     tolerance: Tolerance = field(default_factory=Tolerance)
     """What leaves an expert out for a while."""
+    tiers: Tiers = field(default_factory=Tiers)
+    """Who comes first where there is not room for all."""
     health: Health = field(init=False)
     cards: Catalog = field(init=False)
     alone: Mapping[str, Catalog] = field(init=False)
@@ -122,13 +127,13 @@ class School:
         self.blind = getattr(self.router, "blind", False)
         self.supervised = {name: expert for name, expert in self.experts.items() if hasattr(expert, "ready")}
 
-    def catalog(self, model: str) -> Catalog:
-        """The cards of the experts that a request for `model` may meet: all that are ready, well and
-        have room, or the one it names. If all fail all the time, the one that is due first: no answer is ruled out, no
-        load piled up."""
+    def catalog(self, model: str, life: Life | None = None) -> Catalog:
+        """The cards of the experts that a request for `model` may meet: all that are ready, well and have room for one
+        of its life's rank, or the one it names. If all fail all the time, the one that is due first: no answer is ruled
+        out, no load piled up."""
         health, cards = self.health, self.cards
         if model in cards:
-            return {} if health.full(model) else self.alone[model]
+            return {} if health.crowded and health.full(model, self.rank(life)) else self.alone[model]
         if not (self.supervised or health.records or health.grey or health.crowded):
             return cards
         asleep = [name for name, expert in self.supervised.items() if not expert.ready]
@@ -136,7 +141,16 @@ class School:
         if health.records or health.grey:
             failing = health.left_out(awake)
             awake = self.part([name for name in awake if name not in failing] or health.soonest(awake))
-        return self.part([name for name in awake if not health.full(name)]) if health.crowded else awake
+        if not health.crowded:
+            return awake
+        rank = self.rank(life)
+        return self.part([name for name in awake if not health.full(name, rank)])
+
+    def rank(self, life: Life | None) -> int:
+        """Of a request that comes while an expert is crowded."""
+        rank = PRIORITY if life is None else self.tiers.rank(self.books.money.who(life.key), life.request)
+        self.health.crowds.came[rank] = self.clock()
+        return rank
 
     def part(self, names: Sequence[str]) -> Catalog:
         """The cards of some experts."""
@@ -151,8 +165,7 @@ class School:
         """What a request hears if experts that could take it have no room for it now."""
         if not self.health.crowded:
             return None
-        model, rank = life.request.model, self.rank(life)
-        cards = {model: self.cards[model]} if model in self.cards else self.cards
+        cards, rank = self.alone.get(life.request.model, self.cards), self.rank(life)
         full = any(self.health.full(name, rank) for name in eligible(life.demand, cards))
         return overloaded(spread=SPREADS[rank]) if full else None
 
