@@ -10,6 +10,8 @@ from tests.clients.conftest import CARD, REPOSITORY, Client
 from tests.clients.conftest import client as client
 from tests.gateway.conftest import KEY, make_door, serving
 
+pytestmark = pytest.mark.timeout(300)  # an agent starts slowly on a busy machine
+
 MODULES = REPOSITORY / "tests" / "clients" / "agents" / "node_modules"
 ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 OPENCODE = MODULES / f"opencode-{platform.system().lower()}-{ARCHITECTURE}" / "bin" / "opencode"
