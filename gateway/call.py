@@ -35,7 +35,9 @@ class Call:
                 chunks.append(chunk)
                 if says_something(chunk):
                     return chunks
-        except asyncio.CancelledError:
+        except ExpertError:
+            raise  # a failure, to be noted as one
+        except BaseException:
             await self.close()
             raise
         raise BrokenOff("the expert ended its answer before it began")

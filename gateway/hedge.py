@@ -58,8 +58,13 @@ class Run:
         nobody_asked = promise is not None and promise.pending is not None
         failure = self.call.tally.failure(Lost("another expert was first", **({"cost": 0} if nobody_asked else {})))
         tally = self.call.tally
-        self.life.outcomes += (tally.answer() if tally.settled else failure,)
+        if self.head is not None or not self.task.done():  # else it has failed, and that is noted
+            self.life.outcomes += (tally.answer() if tally.settled else failure,)
         tally.settle(failure, failure.reason)
+        self.end()
+
+    def end(self) -> None:
+        """Cancels it, or what it has begun."""
         if self.task.done():
             self.started(self.call.close())
         else:
@@ -85,7 +90,7 @@ async def raced(life: Life, name: str, spare: Spare) -> Run | None:
     finally:
         for run in runs:
             if winner is None:
-                run.task.cancel()  # the client left, or nothing can be recorded
+                run.end()  # the client left, or nothing can be recorded
             elif run is not winner:
                 run.lose()
     return winner

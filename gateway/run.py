@@ -18,7 +18,6 @@ from gateway.http import Reply
 from gateway.life import Life
 from gateway.resume import resumed
 from policies.base import Accept, Ask, Spare
-from policies.ledger import LedgerUnavailable
 
 
 @dataclass(slots=True)
@@ -44,12 +43,7 @@ async def run(life: Life, decision: Ask | Accept | None = None) -> Result:
             raise
         result = await act(life, decision)
         decision = None
-        try:
-            await durable(life.recorded)
-        except LedgerUnavailable:
-            if result is not None:
-                await result.chunks.aclose()
-            raise
+        await durable(life.recorded)
         if result is not None:
             return result
 
@@ -77,7 +71,8 @@ async def hedged(life: Life, decision: Ask, spare: Spare) -> Result | None:
     if run is None:
         return None
     tally = run.call.tally
-    chunks = _whole(life, run.call, run.head or []) if life.request.stream else _chunks(tally.answer())
+    streams = life.request.stream
+    chunks = await begun(life, run.call, run.head or []) if streams else _chunks(tally.answer())
     if life.session:
         life.school.sessions.keep(life.key, life.session, tally.expert.name)
     return Result(life.request.id, tally.expert.name, decision.why, chunks, life.spent())
@@ -110,6 +105,16 @@ async def tail(life: Life, name: str) -> AsyncGenerator[Chunk] | None:
     except ExpertError as error:
         life.outcomes += (await call.failed(error),)
         return None
+    return await begun(life, call, head)
+
+
+async def begun(life: Life, call: Call, head: list[Chunk]) -> AsyncGenerator[Chunk]:
+    """A stream that has begun, once its decision is recorded: until somebody reads it, only we can end its expert."""
+    try:
+        await durable(life.recorded)
+    except BaseException:
+        await call.close()
+        raise
     return _whole(life, call, head)
 
 

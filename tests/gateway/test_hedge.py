@@ -44,7 +44,7 @@ class Held:
                 yield self.beginning
             await self.go.wait()
             if self.fails:
-                raise Unavailable("down", cost=0)
+                raise Unavailable("down")
             word = {"role": "assistant", "content": f"from {self.name}"}
             if request.stream:
                 yield Chunk(word)
