@@ -152,9 +152,10 @@ def renamed(data: bytes, model: str) -> bytes:
     """A JSON object with another `model`, every other byte as it was, where there is but one such key."""
     if data.count(KEY) != 1:
         return orjson.dumps({**orjson.loads(data), "model": model})
-    known = NAMES.get(model)
-    if known is not None and data.find(known[0]) >= 0:
-        return data.replace(*known, 1)
+    if model in NAMES:
+        theirs, ours = NAMES[model]
+        if theirs in data:
+            return data.replace(theirs, ours, 1)
     named = MODEL.search(data)
     if named is None:
         return orjson.dumps({**orjson.loads(data), "model": model})

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from experts.base import Answer, Failure, Outcome
 from gateway.crowds import Crowds
-from gateway.outliers import FAULTS, SHARE, SLOW, Outliers
+from gateway.outliers import FAULTS, SHARE, SLOW, Outliers, Watched
 from gateway.tiers import PRIORITY
 
 if TYPE_CHECKING:
@@ -68,7 +68,13 @@ class Health:
             record = self.records[tally.expert.name]
             if tally.started >= record.until:
                 record.until, record.tried = tally.started + record.pause, True
-        self.outliers.asked(tally)
+        outliers = self.outliers
+        try:
+            outliers.watched[tally.expert.name].waiting[tally] = False
+        except KeyError:
+            outliers.watched[tally.expert.name] = Watched(waiting={tally: False})
+        if self.grey or tally.started >= outliers.looks:
+            outliers.asked(tally)
 
     def ended(self, tally: Tally, outcome: Outcome) -> None:
         """Remembers how that went."""

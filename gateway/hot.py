@@ -110,9 +110,9 @@ class Hot(Life, kw_only=True, eq=False):
 
     def over(self) -> None:
         """The turn has ended: what knew each other forgets it, so that no body waits for the garbage collector."""
-        call, self.call = self.call, None
-        if call is not None:
-            call.exchange = None
+        if self.call is not None:
+            self.call.exchange = None
+            self.call = None
 
     def left(self) -> None:
         """The client went away: its expert is cancelled, and what was said is written down."""

@@ -15,7 +15,8 @@ from gateway.chat import money
 from gateway.errors import APIError, overloaded, refusal
 from gateway.school import School, Usual
 from gateway.words import sure
-from policies.base import Accept, Ask, Decision, Policy, Refuse, State
+from policies.base import Accept, Ask, Policy, Refuse, State
+from policies.first import First
 from policies.groups import Group
 from policies.pick import instead
 from policies.resume import Resume
@@ -94,15 +95,32 @@ class Life(Struct, eq=False):
     def next(self) -> Ask | Accept:
         """The next decision, its row queued. Raises APIError when nothing is left, and LedgerUnavailable."""
         self.step = step = self.step + 1
-        catalog, outcomes = self.catalog, self.outcomes
-        if step or not catalog:
-            if not catalog and not outcomes and (error := self.school.crowded(self)) is not None:
-                raise error
-            if step >= len(catalog) + SPARE_STEPS:
-                raise self.refused("exhausted")
-            if self.too_small:
-                catalog = {name: card for name, card in catalog.items() if card.context > self.too_small}
+        usual, outcomes = self.usual, self.outcomes
+        if usual is not None and usual.first is not None and not outcomes and self.sticky is None:
+            return self.foreseen(usual, usual.first)
+        catalog = self.catalog
+        if not catalog and not outcomes and (error := self.school.crowded(self)) is not None:
+            raise error
+        if step >= len(catalog) + SPARE_STEPS:
+            raise self.refused("exhausted")
+        if self.too_small:
+            catalog = {name: card for name, card in catalog.items() if card.context > self.too_small}
         return self.decide(self.policy, catalog, outcomes)
+
+    def foreseen(self, usual: Usual, first: First) -> Ask | Accept:
+        """The first decision where it is known beforehand, its row queued."""
+        school, request, key = self.school, self.request, self.key
+        books, draw = school.books, school.draw()
+        allowance = books.money.allowance(key, request)
+        if draw < first.draw or (allowance is not None and allowance < first.needs):
+            return self.decide(self.policy, usual.catalog, (), draw)
+        if books.permit(key, request.model, usual.catalog) is not usual.catalog:
+            return self.decide(self.policy, usual.catalog, (), draw)
+        ask = first.ask
+        self.recorded = books.decided(self, State(request, usual.estimates, (), allowance, draw), ask)
+        if self.session:
+            school.sessions.keep(key, self.session, ask.experts[0])
+        return ask
 
     def fits_another(self, card: Card, error: ExpertError) -> bool:
         """Whether the request is too long for an expert and there are larger ones: from now on only they are asked."""
@@ -116,25 +134,18 @@ class Life(Struct, eq=False):
         self.step += 1
         return self.decide(instead(self.policy, Resume()), able, outcomes)
 
-    def decide(self, policy: Policy, catalog: Catalog, outcomes: tuple[Outcome, ...]) -> Ask | Accept:
+    def decide(
+        self, policy: Policy, catalog: Catalog, outcomes: tuple[Outcome, ...], drawn: float | None = None
+    ) -> Ask | Accept:
         """A decision, its row queued. Raises APIError if the key may ask nobody of the catalog."""
         self.answered = None
-        school, request, key, sticky = self.school, self.request, self.key, self.sticky
+        school, request, key = self.school, self.request, self.key
         books = school.books
-        money, catalog = books.money, books.permit(key, request.model, catalog)
-        usual, first = self.usual, None
-        if usual is not None and catalog is usual.catalog and not outcomes:
-            estimates, first = usual.estimates, usual.first
-        else:
-            estimates = school.estimates(request, self.demand, catalog, outcomes)
-        allowance, draw = money.allowance(key, request), school.draw()
-        state = State(request, estimates, outcomes, allowance, draw, sticky)
-        decision: Decision
-        short = first is None or (allowance is not None and allowance < first.needs)
-        if first is None or short or draw < first.draw or sticky is not None or money.steering is not None:
-            decision = books.steered(key, request, policy).decide(state)
-        else:
-            decision = first.ask
+        catalog = books.permit(key, request.model, catalog)
+        estimates = school.estimates(request, self.demand, catalog, outcomes)
+        draw = school.draw() if drawn is None else drawn
+        state = State(request, estimates, outcomes, books.money.allowance(key, request), draw, self.sticky)
+        decision = books.steered(key, request, policy).decide(state)
         if school.encoder is not None and (remark := school.remark(request)):
             decision = replace(decision, why=f"{decision.why}{remark}".lstrip("; "))
         self.recorded = books.decided(self, state, decision)

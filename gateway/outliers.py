@@ -105,14 +105,9 @@ class Outliers:
 
     def asked(self, tally: Tally) -> None:
         """An expert is being asked; one whose rest is over is tried by this request, by others after another rest."""
-        name, now = tally.expert.name, tally.started
-        try:
-            self.watched[name].waiting[tally] = False
-        except KeyError:
-            self.watched[name] = Watched(waiting={tally: False})
-        if self.grey and name in self.grey and now >= self.grey[name].until:
-            watched = self.grey[name]
-            watched.trial, watched.until = tally, now + watched.rest
+        now, grey = tally.started, self.grey.get(tally.expert.name)
+        if grey is not None and now >= grey.until:
+            grey.trial, grey.until = tally, now + grey.rest
         if now >= self.looks:
             self.looks = now + LOOK_SECONDS
             self.look(now)

@@ -75,9 +75,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         known = self.known
         if known is not None and self.between and self.turn is None and not (self.closing or self.door.leaving):
-            size = len(data) - known.start
-            if known.least <= size <= known.most and data.startswith(known.line % size):
-                self.serve(known, data[known.start :])
+            start = known.start
+            size = len(data) - start
+            if size <= known.most and data.startswith(known.line % size):
+                self.serve(known, data[start:])
                 return
             if self.again(known, data):
                 return

@@ -214,7 +214,9 @@ class School:
         estimates = self.estimates(request, demand, catalog)
         if len(self.usual) >= MOST:
             self.usual.clear()
-        known = Usual(met, policy, demand, catalog, estimates, first(policy, estimates))
+        settled = self.encoder is None and self.books.money.steering is None  # else a decision says or meets more
+        foreseen = first(policy, estimates) if settled else None
+        known = Usual(met, policy, demand, catalog, estimates, foreseen)
         self.usual[id(met), demand.tokens, id(policy)] = known
         return known
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from msgspec import field
 
 from experts.base import BrokenOff, ExpertError
-from experts.card import NANO
 from experts.http1_exchange import Exchange, Headers, HTTPError
 from experts.openai_answer import usual
 from experts.openai_errors import of_status, of_transport
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from gateway.hot import Hot
 
 JSON: Headers = [(b"content-type", b"application/json")]
-PLAIN = b"content-type: application/json\r\nx-lyceum-expert: %b\r\nx-lyceum-decision: %b\r\nx-lyceum-cost: %d.%09d\r\n"
 
 
 class Call(Tally, eq=False):
@@ -115,13 +113,16 @@ class Plain(Call, eq=False):
 
     def send(self) -> None:
         """The answer to the client; an error, if it could not be recorded."""
-        life, chunk = self.life, self.last
-        if life.unrecorded(self.row):
+        life, row, chunk = self.life, self.row, self.last
+        recorded = life.recorded
+        well = recorded is not None and recorded.error is None and row is not None and row.error is None
+        if (life.gone or not well) and life.unrecorded(row):
             return
-        request, name = life.request, self.expert.name
-        model = name if life.door.names_expert else request.model
-        data = chunk.data
-        body = chat.whole(chunk, request.id, model, int(time.time())) if data is None else chat.renamed(data, model)
-        spent = life.total
-        life.turn.answer(PLAIN % (name.encode(), request.id.encode(), spent // NANO, spent % NANO), body)
+        expert, data = self.expert.name, chunk.data
+        model = expert if life.door.names_expert else life.request.model
+        if data is None:
+            body = chat.whole(chunk, life.request.id, model, int(time.time()))
+        else:
+            body = chat.renamed(data, model)
+        life.turn.answer(expert, life.total, body)
         life.over()

@@ -89,23 +89,15 @@ class Tally(Struct, eq=False):
             self.finish_reason = chunk.finish_reason
 
     def heard(self, chunk: Chunk) -> Answer:
-        """An answer that came as one chunk. What it says is looked at only where it does not tell its cost or end."""
+        """An answer in chat's form that came as one chunk. It is looked at only where it does not tell its cost or
+        end."""
         self.last = chunk
         if chunk.cost is None or not chunk.finish_reason:
             self.note(chunk)
             return self.answer()
         seconds = self.life.school.clock() - self.started
-        timing = Timing(seconds, seconds)
-        return Answer(
-            self.expert.name,
-            chunk.delta,
-            chunk.finish_reason,
-            chunk.usage,
-            chunk.cost,
-            timing,
-            chunk.data,
-            chunk.dialect,
-        )
+        timing, data = Timing(seconds, seconds), chunk.data
+        return Answer(self.expert.name, chunk.delta, chunk.finish_reason, chunk.usage, chunk.cost, timing, data)
 
     def timing(self) -> Timing:
         """Until now."""

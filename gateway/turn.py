@@ -8,11 +8,15 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from experts.card import NANO
 from gateway.http import Handler, Headers, HTTPCall
 
 STATUS_LINES = {each.value: b"HTTP/1.1 %d %s\r\n" % (each.value, each.phrase.encode()) for each in HTTPStatus}
 CLOSE = b"connection: close\r\n"
-WHOLE = STATUS_LINES[200] + b"%bcontent-length: %d\r\n%bx-request-id: %b\r\n\r\n%b"
+WHOLE = STATUS_LINES[200] + (
+    b"content-type: application/json\r\nx-lyceum-expert: %b\r\nx-lyceum-decision: %b\r\nx-lyceum-cost: %d.%09d\r\n"
+    b"content-length: %d\r\n%bx-request-id: %b\r\n\r\n%b"
+)
 LEFT = 499
 
 
@@ -62,11 +66,12 @@ class Turn(Struct, eq=False):
     def started(self) -> bool:
         return self.status != LEFT
 
-    def answer(self, lines: bytes, body: bytes) -> None:
-        """A whole 200 in one write, whose headers' lines are written already."""
-        self.status, line = 200, self.line
+    def answer(self, expert: str, cost: int, body: bytes) -> None:
+        """A whole 200 of JSON in one write, with what explains it; `cost` in nano-dollars."""
+        self.status, line, name = 200, self.line, self.call.id.encode()
         close = CLOSE if line.closing or self.old else b""
-        line.send(WHOLE % (lines, len(body), close, self.call.id.encode(), body))
+        dollars, rest = divmod(cost, NANO)
+        line.send(WHOLE % (expert.encode(), name, dollars, rest, len(body), close, name, body))
         line.over(self)
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
