@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LEFT = 499
 """The status of a client that left, after nginx's."""
-REASON = COLUMNS["outcomes"].index("reason") + 1
+REASON, STATUS = (COLUMNS["outcomes"].index(name) + 1 for name in ("reason", "status"))
 
 
 class Books:
@@ -74,16 +74,15 @@ class Books:
     def settled(self, tally: Tally, outcome: Outcome, kind: str) -> Group:
         """Queues the rows of an outcome and, if that is known at once, of its settlement; their group ends when they
         are durable."""
-        life, promise, now, status = tally.life, tally.promise, self.clock(), None
+        life, promise, now = tally.life, tally.promise, self.clock()
+        cost = outcome.cost
+        row = line = brought(life.request.id, life.step, outcome, now, tally.expert.card.price.version)
         if kind == "client_left":
-            status = LEFT
-        row = line = brought(life.request.id, life.step, outcome, now, status, tally.expert.card.price.version)
-        if status is not None:
-            row = line = (*row[:REASON], kind, *row[REASON + 1 :])
+            row = line = (*row[:REASON], kind, *row[REASON + 1 : STATUS], LEFT, *row[STATUS + 1 :])
         if promise is not None:
-            hold, cost = promise.hold, outcome.cost
+            hold = promise.hold
             if type(hold) is Part and cost is not None and 0 <= cost <= hold.amount:  # as it should be
-                promise.hold, moved = None, hold.end(cost)
+                moved = hold.end(cost)
                 if moved is not None:
                     line = SETTLED, row, "settled", hold.amount, cost, moved
             else:
@@ -92,7 +91,7 @@ class Books:
         gathered.append(row)
         if len(gathered) >= MANY:
             self.metrics.fold()
-        return self.ledger.put(line, now, outcome.cost)
+        return self.ledger.put(line, now, cost)
 
     def _settled(self, tally: Tally, promise: Promise, outcome: Outcome, row: Line) -> Line:
         """The line of an outcome and its settlement; of the outcome alone if there is none, or not yet."""

@@ -194,6 +194,7 @@ def door(config: Config) -> Door:
     """The door with everything behind it."""
     made, known = school(config), keys(config)
     made.books.money.who, made.books.permit = known.scopes, known.permitted
+    made.books.money.met = known.met
     if config.prompts.keys:
         made.books.prompts = Keeper(Path(config.state.folder) / PROMPTS, config.prompts)
     return Door(

@@ -7,7 +7,7 @@ limits a call there is nothing to wait for.
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,8 @@ class Money:
         steers = accounts is not None and any(limit.steer for limit in accounts.limits)
         self.steering = Steering(accounts) if accounts is not None and steers else None
         self.who: Callable[[str], Scopes] = lambda key: {"key": key}
+        self.met: Mapping[str, Scopes] = {}
+        """What `who` tells of keys that were seen lately, as far as that is known: looked at before it is asked."""
         kinds = frozenset[str]() if accounts is None else accounts.kinds
         self._by_user, self._by_expert = "user" in kinds, "expert" in kinds
         self._fares: dict[str, Fare] = {}
@@ -87,7 +89,7 @@ class Money:
         known = self._by_key.get(key)
         if known is not None:
             scopes, payer = known
-            if scopes is self.who(key):
+            if scopes is self.met.get(key):
                 payer.looked = now = accounts.clock()
                 if payer.since <= now < payer.until:
                     wall = payer.wall

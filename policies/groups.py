@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
 
@@ -24,7 +23,7 @@ class Group:
         """Nano-dollars of the outcomes with a known cost."""
         self.done = False
         self.error: Exception | None = None
-        self.waiting: deque[Callable[[], None]] = deque()
+        self.waiting: list[Callable[[], None]] = []
 
     def then(self, call: Callable[[], None]) -> None:
         """Calls once the rows are durable or have failed: at once if they are."""
@@ -38,17 +37,8 @@ class Group:
     def end(self, error: Exception | None = None) -> None:
         """The rows are durable, or cannot be."""
         self.done, self.error = True, error
-        self._tell()
-
-    def _tell(self) -> None:
-        """One call that fails does not keep the others waiting."""
-        while self.waiting:
-            call = self.waiting.popleft()
-            try:
-                call()
-            except BaseException:
-                asyncio.get_running_loop().call_soon(self._tell)
-                raise
+        waiting, self.waiting = self.waiting, []
+        _tell(iter(waiting))
 
     def __await__(self) -> Generator[asyncio.Future[None], None, None]:
         """Raises StoreUnavailable if the rows cannot be written."""
@@ -65,6 +55,16 @@ def refused(error: Exception) -> Group:
     group = Group()
     group.end(error)
     return group
+
+
+def _tell(waiting: Iterator[Callable[[], None]]) -> None:
+    """One call that fails does not keep the others waiting."""
+    for call in waiting:
+        try:
+            call()
+        except BaseException:
+            asyncio.get_running_loop().call_soon(_tell, waiting)
+            raise
 
 
 def _wake(future: asyncio.Future[None]) -> None:

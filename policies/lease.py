@@ -43,10 +43,10 @@ class Slice:
     running: int = 0
     """Calls under way."""
     ended: bool = False
-    """Whether calls have ended of which the store has not been told; `spent` and `covered` are theirs together."""
+    """Whether calls have ended of which the store has not been told; `spent` and `unspent` are theirs together."""
     spent: int = 0
-    covered: int = 0
-    """What the slice is no longer to hold."""
+    unspent: int = 0
+    """What the slice is no longer to hold, beside what was spent."""
     booking: Draw | None = None
     """What the store is being told, or could not be told, of calls before these."""
     stuck: bool = False
@@ -110,8 +110,8 @@ class Slice:
     def drawn(self) -> Draw:
         """What the store is to be told of the calls that have ended."""
         self.draws += 1
-        self.booking = drawn = Draw(self.id, self.draws, self.spent, self.covered)
-        self.ended, self.spent, self.covered = False, 0, 0
+        self.booking = drawn = Draw(self.id, self.draws, self.spent, self.spent + self.unspent)
+        self.ended, self.spent, self.unspent = False, 0, 0
         return drawn
 
     def booked(self, stuck: bool) -> None:
@@ -132,22 +132,23 @@ class Part(Hold, eq=False):
     def end(self, cost: int | None) -> Moved | None:
         """Books the call at its cost, the first time, and tells how that moves the accounts as this process sees them;
         an unknown cost is all that it could cost. The store is told in a moment."""
-        mine, covered = self.lease, self.amount
+        mine, amount = self.lease, self.amount
         if mine is None:
             return None
         self.lease = None
         if cost is None:
-            cost = covered
+            cost = amount
         if not mine.ended:
             mine.ended = True
             mine.gather(mine)
-        rest = 0
-        if cost < covered and mine.spare:  # else all goes back
-            rest, covered = covered - cost, cost
+        rest = amount - cost
+        if rest > 0 and mine.spare:
             mine.free += rest
+        else:  # it goes back
+            mine.unspent += rest
+            rest = 0
         mine.running -= 1
         mine.spent += cost
-        mine.covered += covered
         moved = []
         for account in mine.accounts:
             own = account.own

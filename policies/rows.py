@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+from zlib import crc32
 
 import msgspec
 import orjson
 from msgspec import Raw, Struct, field
+from msgspec.structs import replace
 
 from experts.base import Answer, Outcome
 from experts.card import Usage
@@ -19,6 +20,7 @@ from routers.base import Estimate
 UNKNOWN = Usage()
 END = 2048
 """Characters of a long prompt's beginning and end that its fingerprint looks at."""
+LONG = 2 * END
 
 
 class DecisionRow(Struct, frozen=True, array_like=True, tag="decision"):
@@ -97,7 +99,8 @@ class OutcomeRow(Struct, frozen=True, array_like=True, tag="outcome"):
         cls, decision: str, step: int, outcome: Outcome, time: float, status: int | None = None, *, price: str = ""
     ) -> OutcomeRow:
         """The row of an outcome of the decision with this id and step."""
-        return cls(*brought(decision, step, outcome, time, status, price)[1:])
+        row = cls(*brought(decision, step, outcome, time, price)[1:])
+        return row if status is None else replace(row, status=status)
 
 
 class SettlementRow(Struct, frozen=True, array_like=True, tag="settlement"):
@@ -150,14 +153,16 @@ def decided(state: State, decision: Decision, step: int, time: float, key: str, 
     request, estimates = state.request, state.estimates
     known = written.kept.get(id(estimates))
     told = written(estimates) if known is None else known[1]
-    experts: tuple[str, ...] = ()
-    last, reason, probability = False, None, 1.0
+    reason: str | None = None
     if isinstance(decision, Ask):
-        kind, experts, last, probability = "ask", decision.experts, decision.last, decision.probability
-    elif isinstance(decision, Accept):
-        kind, experts = "accept", (decision.answer.expert,)
+        kind, experts = "ask", decision.experts
+        last, probability = decision.last, decision.probability
     else:
-        kind, reason = "refuse", decision.reason
+        last, probability = False, 1.0
+        if isinstance(decision, Accept):
+            kind, experts = "accept", (decision.answer.expert,)
+        else:
+            kind, experts, reason = "refuse", (), decision.reason
     return (
         "decision",
         request.id,
@@ -179,8 +184,8 @@ def decided(state: State, decision: Decision, step: int, time: float, key: str, 
     )
 
 
-def brought(decision: str, step: int, outcome: Outcome, time: float, status: int | None, price: str) -> Line:
-    """The line of an outcome of the decision with this id and step."""
+def brought(decision: str, step: int, outcome: Outcome, time: float, price: str) -> Line:
+    """The line of an outcome of the decision with this id and step; without a status."""
     usage, timing = outcome.usage or UNKNOWN, outcome.timing
     if isinstance(outcome, Answer):
         kind, reason, finish_reason = "answer", None, outcome.finish_reason
@@ -203,7 +208,7 @@ def brought(decision: str, step: int, outcome: Outcome, time: float, status: int
         outcome.cost,
         timing.first,
         timing.total,
-        status,
+        None,
         usage.written_tokens,
         usage.audio_tokens,
         usage.image_tokens,
@@ -228,12 +233,13 @@ def hash_of(prompt: str) -> str:
     """A short fingerprint of a prompt, to find requests with the same one: of its length and at most both its ends.
     Checksums of its first half and of all of it, in one go, take a sixth of a digest's time; nobody's safety hangs on
     them."""
-    if len(prompt) > 2 * END:
+    if len(prompt) > LONG:
         prompt = f"{len(prompt)}{prompt[:END]}{prompt[-END:]}"
     data = prompt.encode("utf-8", "surrogatepass")
-    half = len(data) // 2
-    first = zlib.crc32(data[:half])
-    return f"{first << 32 | zlib.crc32(data[half:], first):016x}{len(data):x}"
+    size = len(data)
+    half = size // 2
+    first = crc32(data[:half])
+    return f"{first << 32 | crc32(data[half:], first):016x}{size:x}"
 
 
 def readable(row: Sequence[Any]) -> dict[str, Any]:

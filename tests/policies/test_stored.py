@@ -46,7 +46,7 @@ async def test_an_outcome_and_its_settlement_are_one_line_and_read_as_two(path):
     budgets = [("all", 0, 500, 7, 1_507)]
     async with opened(path) as ledger:
         ledger.write(decided("d1", Ask(("small",), last=True)))
-        row = brought("d1", 0, ANSWER, 101.0, None, "price")
+        row = brought("d1", 0, ANSWER, 101.0, "price")
         await ledger.put((SETTLED, row, "settled", 2_000, 1_500, budgets), 101.0, ANSWER.cost)
         ledger.write(OutcomeRow.of("d1", 1, ANSWER, 102.0))
         await ledger.write(SettlementRow("d1", 1, "small", 102.0, "late", 9, 0, "other"))
