@@ -56,8 +56,10 @@ class Ledger(Record):
         self._open: Group | None = None
         self._gathering: asyncio.TimerHandle | None = None
         self._rolling: asyncio.TimerHandle | None = None
-        self._parts: dict[Part, asyncio.Future[Any] | None] = {}
-        """Files that wait to be brought in; `None`: it is tried again later."""
+        self._part: Part | None = None
+        """The journal's file that is to be brought in; the next is begun once it is."""
+        self._bringing: asyncio.Future[Any] | None = None
+        """Ends when that was tried."""
         self._closing = False
         self._failed: str | None = None
         self._retry_at = 0.0
@@ -105,12 +107,14 @@ class Ledger(Record):
         """Writes what is queued and ends. What cannot be brought in stays in its journal until the next start."""
         self._closing = True
         self._hand_over()
-        self._roll()
-        if waiting := [future for future in self._parts.values() if future is not None]:
-            await asyncio.wait(waiting)
+        while (trying := self._roll()) is not None:
+            await asyncio.wait((trying,))
+            if self._part is not None:
+                break  # nor can what comes after it
         await self._writer.close()
-        while self._parts:
-            os.close(self._parts.popitem()[0].file)
+        while (part := self._next()) is not None:
+            os.close(part.file)
+            self._part = None
 
     def _refusal(self) -> str | None:
         """Why nothing can be written now."""
@@ -160,26 +164,31 @@ class Ledger(Record):
         logger.error("%s", self._failed)
         return LedgerUnavailable(self._failed)
 
-    def _roll(self) -> None:
-        """The journal's file is brought into the ledger's, and those that could not be before."""
+    def _roll(self) -> asyncio.Future[Any] | None:
+        """The journal's file is brought into the ledger's, one after another: it counts as brought in once a later one
+        is. Ends when that was tried; `None` if there is nothing."""
         if self._rolling is not None:
             self._rolling.cancel()
         self._rolling = None
-        part = None if self._journal is None else self._journal.roll()
-        if part is not None:
-            self._parts[part] = None
-        for each in [each for each, future in self._parts.items() if future is None]:
-            self._parts[each] = future = self._writer.submit(each)
-            future.add_done_callback(partial(self._brought_in, each))
+        if self._bringing is None and (part := self._next()) is not None:
+            self._bringing = self._writer.submit(part)
+            self._bringing.add_done_callback(partial(self._brought_in, part))
+        return self._bringing
+
+    def _next(self) -> Part | None:
+        if self._part is None and self._journal is not None:
+            self._part = self._journal.roll()
+        return self._part
 
     def _brought_in(self, part: Part, future: asyncio.Future[Any]) -> None:
-        if _unavailable(future) is None:
-            del self._parts[part]
+        self._bringing = None
+        failed = _unavailable(future) is not None
+        if not failed:
+            self._part = None
             part.remove()
-            return
-        self._parts[part] = None
-        if not self._closing:
-            self._rolling = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._roll)
+        if not (self._closing or self._rolling):
+            seconds = RETRY_SECONDS if failed else ROLL_SECONDS  # there may be rows that came meanwhile
+            self._rolling = asyncio.get_running_loop().call_later(seconds, self._roll)
 
 
 def _unavailable(future: asyncio.Future[Any]) -> Exception | None:

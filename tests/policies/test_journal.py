@@ -164,6 +164,33 @@ async def test_rows_wait_in_the_journal_while_the_file_cannot_be_written(path, m
     await ledger.close()
 
 
+@pytest.mark.parametrize("ends", [False, True])
+async def test_no_file_is_brought_in_before_an_earlier_one_and_they_do_not_pile_up_row_46(path, monkeypatch, ends):
+    """A file counts as brought in once a later one is: what was passed over would be lost."""
+    for module, name, seconds in (
+        (policies.ledger, "ROLL_SECONDS", 0.01),
+        (policies.ledger, "RETRY_SECONDS", 0.01),
+        (policies.writer, "RETRY_SECONDS", 0.05),
+        (policies.writer, "BUSY_SECONDS", 0.2),
+    ):
+        monkeypatch.setattr(module, name, seconds)
+    ledger, rows = Ledger.open(path, "normal"), 0
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        while ledger.available:  # the first file is tried; others would wait behind it
+            rows += 1
+            await ledger.write(outcome(rows))
+            await asyncio.sleep(0.015)
+        assert len(found(path)) <= 2
+        other.execute("ROLLBACK")
+    if ends:
+        await ledger.close()
+        ledger = Ledger.open(path, "normal")
+    await brought_in(path, rows)
+    assert names(ledger) == [f"d{number}" for number in range(1, rows + 1)]
+    await ledger.close()
+
+
 async def test_what_cannot_be_brought_in_at_the_end_is_at_the_next_start(path, monkeypatch):
     monkeypatch.setattr(policies.writer, "BUSY_SECONDS", 0.01)
     ledger = Ledger.open(path, "normal")
