@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routers.blend import Blend
 from routers.fit import train
 from routers.inputs import Inputs
 from routers.words import TERM, Words, ends, terms
@@ -45,9 +46,11 @@ def test_other_heads_take_the_common_way(learned_from):
 def test_what_nearly_overflows_takes_the_common_way(learned_from):
     outcomes, vectors = learned_from
     router = train(outcomes, vectors)
-    domains, *others = router.quality.heads
+    blend = router.quality
+    assert isinstance(blend, Blend)
+    domains, *others = blend.heads
     steep = replace(domains, coefficients=domains.coefficients * np.float32(1e4))
-    told = replace(router, quality=replace(router.quality, heads=(steep, *others)))
+    told = replace(router, quality=replace(blend, heads=(steep, *others)))
     assert told._fused is None
     assert np.isfinite(told.told(one("sea", vectors[0]))).all()
 
