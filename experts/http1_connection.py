@@ -125,6 +125,9 @@ class Connection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None:  # nothing was asked
             self.abort()
+        elif self._between and exchange.quick is not None and exchange.quick(data):
+            self._received += len(data)
+            exchange.touched = self.pool.time()
         elif self._between and (body := bodies(data)) is not None:
             self._received += len(data)
             exchange.touched = self.pool.time()

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -128,6 +129,8 @@ class Exchange(Struct, eq=False):
     touched: float
     """When it got its connection, or its answer went on last."""
     connection: Connection | None = None
+    quick: Callable[[bytes], bool] | None = None
+    """Takes a read that begins between two chunks as it came, framing and all, if it can; tells whether it did."""
     flowing: bool = False
     paused: bool = False
     done: bool = False

@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 from typing import Any, Protocol
 
+from msgspec import Struct
 from orjson import JSONDecodeError, loads
 
 from experts.base import Chunk
@@ -37,11 +38,29 @@ def sized(size: int) -> bytes:
     return b"%x\r\n" % size
 
 
+class Frame(Struct, frozen=True, gc=False):
+    """A chunk of HTTP of one length around the words, and where they stand in it."""
+
+    head: slice
+    theirs: bytes
+    """What it begins with."""
+    words: slice
+    """With their quotation marks."""
+    ours: bytes
+    """What the client gets before them."""
+
+
+NO_FRAME = Frame(slice(0), b"-", slice(0), b"")
+"""Of a length that no such chunk has: nothing begins so."""
+MOST_FRAMES, LONGEST_FRAME = 32, 4096
+
+
 class Alike:
     """What the last chunk of one stream had around its words, at the expert and at the client."""
 
     # fmt: off
-    __slots__ = ("after", "around", "before", "chunked", "our_after", "our_before", "our_seam", "room", "seam", "tries")
+    __slots__ = ("after", "around", "before", "chunked", "end", "frames", "our_after", "our_before", "our_seam",
+                 "our_tail", "room", "seam", "tail", "tries")
     # fmt: on
 
     def __init__(self, chunked: bool) -> None:
@@ -51,6 +70,30 @@ class Alike:
         self.around = self.room = 0
         """Bytes around the words at the client; the fewest that may hold two chunks' words."""
         self.tries = TRIES
+        self.tail = self.our_tail = b""
+        """What follows the words in a chunk of HTTP."""
+        self.end = slice(0)
+        """Where that stands."""
+        self.frames: dict[int, Frame] = {}
+        """By the length of the chunk."""
+
+    def frame(self, size: int) -> Frame:
+        """The frame of a chunk of HTTP of as many bytes."""
+        if len(self.frames) >= MOST_FRAMES:
+            self.frames.clear()
+        found = self._frame(size) if size <= LONGEST_FRAME else NO_FRAME
+        return self.frames.setdefault(size, found)
+
+    def _frame(self, size: int) -> Frame:
+        lines = (sized(size - digits - 4) for digits in (1, 2, 3) if size > digits + 4)
+        line = next((line for line in lines if len(line) + int(line, 16) + 2 == size), b"")
+        begin, end = len(line) + len(self.before), size - len(self.tail)
+        if not line or begin > end:
+            return NO_FRAME
+        ours = self.our_before
+        if self.chunked:
+            ours = sized(self.around + end - begin + 2) + ours
+        return Frame(slice(begin), line + self.before, slice(begin - 1, end + 1), ours)
 
     def taken(self, data: bytes, heard: Heard) -> bytes | None:
         """What the client is to be sent for a read that holds nothing but such chunks, whose words are noted; else
@@ -102,6 +145,9 @@ class Alike:
             self.our_before, self.our_after = out[: ours.start(1) - 1], out[ours.end(1) + 1 :]
             self.our_seam = b'"%b%b"' % (self.our_after, self.our_before)
             self.around, self.room = len(self.our_seam) - 2, len(self.seam) + 2
+            self.tail, self.our_tail = after + b"\r\n", self.our_after + (b"\r\n" if self.chunked else b"")
+            self.end = slice(-len(self.tail), None)
+            self.frames.clear()
 
 
 def _only_words(payload: dict[str, Any]) -> bool:

@@ -32,6 +32,7 @@ def leave(call: Call) -> None:
         call.left()
     else:
         exchange.sink = rest = Leaving(call)
+        exchange.quick = None
         exchange.resume()
         rest.look()
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from msgspec import field
+from orjson import JSONDecodeError, loads
 
 from experts import sse
 from experts.base import ExpertError
@@ -15,7 +16,7 @@ from experts.openai_answer import Progress
 from experts.openai_errors import of_transport
 from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece
 from gateway import chat
-from gateway.alike import Alike
+from gateway.alike import TRIES, Alike
 from gateway.call import says_something
 from gateway.cap import LENGTH, MOST_LETTERS, beyond, room
 from gateway.sink import Call
@@ -78,9 +79,7 @@ class Stream(Call, kw_only=True, eq=False):
 
     def on_data(self, data: bytes) -> None:
         if self.quick and (out := self.alike.taken(data, self)) is not None:
-            self.line.send(out)
-            if self.line.paused:
-                self.slow()
+            self.forward(out)
         elif not self.open:
             super().on_data(data)
             return
@@ -90,8 +89,40 @@ class Stream(Call, kw_only=True, eq=False):
             except (ExpertError, sse.TooLong) as error:
                 self.drop(error if isinstance(error, ExpertError) else self.progress.broken_off(str(error)))
                 return
-        suspect = self.chunks > self.calm or self.letters > self.most or self.usage is not None
-        if suspect and not self.ended and beyond(self):
+        if self.chunks > self.calm or self.letters > self.most or self.usage is not None:
+            self.suspect()
+
+    def at_once(self, data: bytes) -> bool:
+        """A read as it came: goes on if it is one chunk like the last one; whether it did."""
+        alike = self.alike
+        frame = alike.frames.get(len(data)) or alike.frame(len(data))
+        if data[frame.head] != frame.theirs or data[alike.end] != alike.tail:
+            return False
+        said = data[frame.words]
+        try:
+            text = loads(said)
+        except JSONDecodeError:
+            return False
+        alike.tries = TRIES
+        self.line.send(b"".join((frame.ours, said, alike.our_tail)))
+        self.chunks += 1
+        self.said.append(text)
+        self.letters += len(text)
+        if self.line.paused:
+            self.slow()
+        if self.chunks > self.calm or self.letters > self.most or self.usage is not None:
+            self.suspect()
+        return True
+
+    def forward(self, data: bytes) -> None:
+        """Bytes that are ready for the client."""
+        self.line.send(data)
+        if self.line.paused:
+            self.slow()
+
+    def suspect(self) -> None:
+        """The answer may be longer than what was reserved for it."""
+        if not self.ended and beyond(self):
             self.cut()
 
     def read(self, data: bytes) -> None:
@@ -117,6 +148,8 @@ class Stream(Call, kw_only=True, eq=False):
         elif self.begun and events:
             self.alike.learn(data, chunk, out[-1])
         self.quick = self.begun and not self.ended and self.reader.skips(LARGEST_READ)
+        if self.exchange is not None:
+            self.exchange.quick = self.at_once if self.quick and self.alike.before else None
 
     def begin(self) -> None:
         """The head and what was held, unless another expert has taken over since."""

@@ -14,7 +14,7 @@ from experts.card import Price
 from experts.openai_answer import Progress
 from experts.openai_http import piece
 from experts.sse import Event
-from gateway.alike import TRIES, Alike
+from gateway.alike import LONGEST_FRAME, MOST_FRAMES, NO_FRAME, TRIES, Alike
 from gateway.chat import Events
 
 HEAD = {"id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "theirs"}
@@ -176,3 +176,32 @@ def test_a_client_that_is_sent_chunks_of_http_gets_a_read_as_one():
         size, _, rest = taken[0].partition(b"\r\n")
         assert json.loads(rest[6:].split(b"\n\n")[0]) == json.loads(ours[6:].split(b"\n\n")[0])
         assert (int(size, 16), rest[-2:]) == (len(rest) - 2, b"\r\n")
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@given(text=TEXTS, times=st.sampled_from([1, 7, 50, 600]))
+def test_a_chunk_of_http_as_it_came_is_framed_for_the_client_as_if_it_had_been_taken_apart(chunked, text, times):
+    stream = Stream()
+    stream.alike = alike = Alike(chunked)
+    stream.long_way(event("first"))
+    data = framed(event(text * times))
+    read = b"%x\r\n%b\r\n" % (len(data), data)
+    frame = alike.frame(len(read))
+    taken = stream.taken(data)
+    assert taken is not None
+    if len(read) > LONGEST_FRAME:
+        assert frame is NO_FRAME
+    else:
+        assert (read[frame.head], read[alike.end]) == (frame.theirs, alike.tail)
+        assert json.loads(read[frame.words]) == text * times
+        assert frame.ours + read[frame.words] + alike.our_tail == taken[0]
+    assert alike.frame(len(read)) is frame
+
+
+def test_a_read_too_short_for_a_chunk_has_no_frame_and_few_frames_are_kept():
+    stream = Stream()
+    stream.long_way(event("first"))
+    least = len(framed(event("")))
+    assert all(stream.alike.frame(size) is NO_FRAME for size in range(least))
+    assert len(stream.alike.frames) <= MOST_FRAMES
+    assert NO_FRAME.theirs != b""[NO_FRAME.head]
