@@ -24,7 +24,7 @@ def test_one_prompt_is_told_as_in_a_batch(learned_from, prompt):
     outcomes, vectors = learned_from
     router = train(outcomes, vectors)
     assert router._fused is not None
-    told = router.told(one(prompt, vectors[0]))
+    told: list[Any] = [*router.told(one(prompt, vectors[0]))]
     plain = one(prompt, vectors[0])
     common: list[Any] = [*router.quality.predict(plain), *router.costs.predict(plain)]
     whole = 1.0  # nano-dollars are rounded down
