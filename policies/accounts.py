@@ -208,12 +208,12 @@ class Accounts:
 
     async def sweep(self) -> int:
         """Ends the reservations whose holders died, at the whole amount; settles what the store had missed.
-        How many were swept."""
+        How many were swept; one that cannot be ended keeps none of the others."""
         late, self._late = list(self._late.values()), {}
-        await asyncio.gather(*(asyncio.shield(again()) for again in late))
+        await asyncio.gather(*(asyncio.shield(again()) for again in late), return_exceptions=True)
         names = await self.store.expired(self.clock())
         sweeps = [self._finish(Operation(name, partial(Book.sweep, name=name))) for name in names]
-        return sum(await asyncio.gather(*map(_first_time, sweeps)))
+        return (await asyncio.gather(*map(_first_time, sweeps), return_exceptions=True)).count(True)
 
     async def refresh(self) -> None:
         """Looks again at what all have spent."""

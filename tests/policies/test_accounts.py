@@ -1,6 +1,8 @@
 """Budgets and rates of calls, in a real store."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -246,3 +248,18 @@ async def test_what_applies_is_known_and_how_it_stands(open_accounts, clock):
     assert (account, standing.spent, standing.amount) == ("week", nano(0.2), nano(1))
     assert standing.start <= clock.now < standing.end
     assert accounts.standings({}) == {}
+
+
+async def test_a_reservation_that_cannot_be_ended_keeps_none_of_the_others_from_being_swept(open_accounts, clock):
+    """Of a file that somebody has changed by hand."""
+    rate = Rate("fast", ("key:*",), requests_per_minute=60)
+    accounts = open_accounts(DAY, rates=[rate])
+    for name in ("a", "b"):
+        await accounts.reserve(name, {"key": name}, nano(0.1))
+    with closing(sqlite3.connect(accounts.store.path)) as file, file:
+        file.execute("UPDATE accounts SET running = 0 WHERE bucket = '~fast key:a'")
+    clock.now += 1000
+    assert await accounts.sweep() == 1
+    assert await accounts.sweep() == 0
+    names = [one.id for one in await accounts.store.reservations() if one.state == "open"]
+    assert names == ["a"]
