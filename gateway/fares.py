@@ -48,20 +48,27 @@ class Fare(Struct, frozen=True):
     """Nano-dollars of the processor time that a call may take."""
     seconds: float | None
     """How long it may take; `None`: its time costs nothing."""
+    base: int
+    """Millionths of nano-dollars of what every call may cost, and what rounds all of it up."""
+    widest: int
+    """The bytes of a body that fits into the context for certain."""
 
     @classmethod
     def of(cls, card: Card, terms: Terms) -> Fare:
         """What a card and the operator's terms say."""
         price, context = card.price, max(card.context, 1)
+        read, cpu = price.most(MILLION, 0), price.cpu(terms.call_seconds * (os.cpu_count() or 1))
         return cls(
             card,
             price.version,
-            price.most(MILLION, 0),
+            read,
             price.most(0, MILLION),
             context,
             min(card.max_output or terms.answer_tokens, terms.answer_tokens, context),
-            price.cpu(terms.call_seconds * (os.cpu_count() or 1)),
+            cpu,
             terms.call_seconds if price.cpu_hour else None,
+            (cpu + 1) * MILLION - 1 + TEMPLATE_TOKENS * read,
+            context - TEMPLATE_TOKENS,
         )
 
     def bound(self, request: Request, asked: Demand) -> Bound:
@@ -75,19 +82,18 @@ class Fare(Struct, frozen=True):
             or request.native is not None
             or "max_completion_tokens" in options
             or "n" in options
+            or body.size > self.widest
         ):
             return self._bound(request, asked)
-        cap, tokens, told = self.longest, asked.tokens, options.get("max_tokens")
-        if told is not None:
-            if type(told) is not int or told <= 0:
-                return self._bound(request, asked)
-            cap, tokens = told, tokens + told
-            if cap > self.context:
-                cap = self.context
-        prompt = body.size + TEMPLATE_TOKENS
-        if prompt > self.context:
-            prompt = self.context
-        return Bound(self.cpu - (-prompt * self.read - cap * self.said) // MILLION, tokens, cap, self.seconds, told)
+        told = options.get("max_tokens")
+        if told is None:
+            cap, tokens = self.longest, asked.tokens
+        elif told <= self.context:  # a positive whole number: that was looked at when the body was read
+            cap, tokens = told, asked.tokens + told
+        else:
+            return self._bound(request, asked)
+        amount = (self.base + body.size * self.read + cap * self.said) // MILLION
+        return Bound(amount, tokens, cap, self.seconds, told)
 
     def _bound(self, request: Request, asked: Demand) -> Bound:
         """The same for any request."""

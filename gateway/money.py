@@ -179,12 +179,8 @@ class Promise(Struct, eq=False):
 
     def reserve(self, tally: Tally) -> Future[Hold | Refused] | None:
         """Asks the accounts for a hold; the future ends when they have answered, `None`: they have already."""
-        accounts, payer, bound = self.accounts, self.payer, self.bound
-        self.hold = part = accounts.at_once(payer, bound.amount)
-        if part is not None:
-            return None
-        name = f"{tally.life.request.id}.{tally.life.step}.{tally.expert.name}"
-        granted = accounts.grant(payer, name, bound.amount, bound.tokens, self.price)
+        name, bound = f"{tally.life.request.id}.{tally.life.step}.{tally.expert.name}", self.bound
+        granted = self.accounts.grant(self.payer, name, bound.amount, bound.tokens, self.price)
         if isinstance(granted, Hold):
             self.hold = granted
             return None

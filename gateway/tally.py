@@ -49,12 +49,18 @@ class Tally(Struct, eq=False):
         if promise is None:
             return request
         self.promise = promise
+        bound = promise.bound
+        if bound.told is not None and bound.seconds is None:
+            return request  # it says itself how long the answer may be, and its time costs nothing
         return promise.capped(request, self.started)
 
     def reserve(self) -> Future[Any] | None:
         """Asks for the reservation; what must be waited for before `admit`, if anything."""
         promise = self.promise
-        return None if promise is None else promise.reserve(self)
+        if promise is None:
+            return None
+        promise.hold = part = promise.accounts.at_once(promise.payer, promise.bound.amount)
+        return promise.reserve(self) if part is None else None
 
     def admit(self) -> None:
         """Takes the reservation. Raises ExpertError if a limit refuses it, and APIError if nobody can tell."""

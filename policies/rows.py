@@ -239,7 +239,7 @@ def hash_of(prompt: str) -> str:
     size = len(data)
     half = size // 2
     first = crc32(data[:half])
-    return f"{first << 32 | crc32(data[half:], first):016x}{size:x}"
+    return (((size << 32 | first) << 32) | crc32(data[half:], first)).to_bytes(12, "big").hex()
 
 
 def readable(row: Sequence[Any]) -> dict[str, Any]:

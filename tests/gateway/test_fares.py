@@ -12,6 +12,7 @@ from experts.base import Request
 from experts.card import Card, Price, Usage
 from experts.catalog import Demand
 from gateway import chat
+from gateway.errors import APIError
 from gateway.fares import Bound, Fare
 from gateway.terms import Accounts as Terms
 from tests.gateway.conftest import CARD
@@ -74,3 +75,19 @@ def test_processor_time_is_part_of_the_most_and_bounds_the_call():
     found = bound(card, parsed(), Terms(call_seconds=2.0))
     assert found.seconds == 2.0
     assert found.amount >= 2 * 10**9
+
+
+@pytest.mark.parametrize("context", [10, 300, 400, 500, 8192])
+@pytest.mark.parametrize("told", [None, 1, 7, 299, 400, 401, 10**7])
+def test_a_usual_body_is_bound_in_one_step_as_any_other_is(context, told):
+    price = Price(prompt=0.123, completion=1.7, cpu_hour=0.0)
+    fare = Fare.of(Card(context=context, price=price), Terms())
+    request = parsed() if told is None else parsed(max_tokens=told)
+    asked = Demand.of(request)
+    assert fare.bound(request, asked) == fare._bound(request, asked)
+
+
+@pytest.mark.parametrize("told", [True, 0, -1, 7.0, 1.5, "7", 10**9])
+def test_no_body_that_was_read_says_a_length_that_is_no_count(told):
+    with pytest.raises(APIError):
+        parsed(max_tokens=told)
