@@ -19,22 +19,8 @@ Head = tuple[bytes, bytes]
 """The bytes before and after the digits of the length."""
 
 
-def body_under(before: bytes, after: bytes, data: bytes) -> bytes | None:
-    """The body of a message that came in one piece under a head; `None` if it did not."""
-    if not data.startswith(before):
-        return None
-    begin = len(before)
-    end = data.find(after, begin, begin + DIGITS + len(after))
-    digits = data[begin:end]
-    start = end + len(after)
-    if end < 0 or not digits.isdigit() or int(digits) != len(data) - start:
-        return None
-    return data[start:]
-
-
-def cut(data: bytes, size: int) -> Head | None:
-    """The head of a message of one piece whose body has `size` bytes."""
-    head = data[: len(data) - size]
+def cut(head: bytes) -> Head | None:
+    """The parts of a whole head; `None` if it is none, or its length is told in another way."""
     place = head.lower().find(LENGTH)
     if place < 0 or not head.endswith(b"\r\n\r\n") or head.find(b"\r\n\r\n") != len(head) - 4:
         return None

@@ -55,7 +55,7 @@ def learned(piece: bytes, call: HTTPCall, handler: Handler, route: str) -> Known
     """The head at the beginning of what came, once its call is parsed; `None` if it is not to be remembered."""
     if call.method != "POST" or not BARRED.isdisjoint(call.headers) or not call.body:
         return None
-    parts = cut(piece[: piece.find(b"\r\n\r\n") + 4], 0)
+    parts = cut(piece[: piece.find(b"\r\n\r\n") + 4])
     if parts is None:
         return None
     before, after = parts
