@@ -24,7 +24,7 @@ from bench.faults_gateway import gateway, wall
 from bench.faults_grey import GREY, fate, traffic
 from bench.faults_hedge import judged as judged_hedges
 from bench.faults_hedge import talks
-from bench.faults_overload import OVERLOAD, judged, storm
+from bench.faults_overload import MANY, OVERLOAD, judged, judged_ranks, storm, tier
 from bench.wall_times import OUTAGE
 from experts.base import SetupError
 from experts.http1 import Client
@@ -109,6 +109,8 @@ class Bench:
                 return Card(case, [await self.grey(caller, case)])
             if case.id in OVERLOAD:
                 return Card(case, [await self.overload(caller, case)])
+            if case.tiers:
+                return Card(case, [await self.ranked(caller, case)])
             trials = (self.trial(caller, case, seed, f"seed {seed}") for seed in range(seeds))
             return Card(case, list(await asyncio.gather(*trials)))
 
@@ -179,6 +181,15 @@ class Bench:
         bill = await self.told("GET", "/bill")
         worst = max(views, key=lambda view: view.seconds)
         return Trial(0, *judged(views, bill), worst, len(bill), Gap(0, False))
+
+    async def ranked(self, caller: Caller, case: Case) -> Trial:
+        """The same, of which some come before others."""
+        views = await storm(
+            lambda number: caller.ask(f"request {number}", stream=case.stream, service_tier=tier(number)), MANY
+        )
+        bill = await self.told("GET", "/bill")
+        worst = max(views, key=lambda view: view.seconds)
+        return Trial(0, *judged_ranks(views, bill), worst, len(bill), Gap(0, False))
 
     async def gap(self, caller: Caller, view: View, calls: Sequence[dict[str, Any]]) -> Gap:
         """What the expert charges beyond the ledger."""

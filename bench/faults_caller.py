@@ -44,9 +44,9 @@ class Caller:
         self.headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
         self.deadlines = Deadlines(5.0, patience, patience, patience)
 
-    async def ask(self, prompt: str, model: str = "auto", stream: bool = True) -> View:
-        """One request; a hang ends as `broken`."""
-        body = {"model": model, "temperature": 0, "messages": [{"role": "user", "content": prompt}]}
+    async def ask(self, prompt: str, model: str = "auto", stream: bool = True, **more: Any) -> View:
+        """One request, with more fields of the body; a hang ends as `broken`."""
+        body = {"model": model, "temperature": 0, "messages": [{"role": "user", "content": prompt}], **more}
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         view, began = View(), time.monotonic()

@@ -27,6 +27,8 @@ class Case:
     """Failures in a row after which the gateway leaves an expert out; 0: never, so that every seed meets the fault."""
     policy: str = ""
     """The policy's table, if it is another than usual."""
+    tiers: str = ""
+    """The table that says who comes first."""
     others: int = 1
     """Sound experts beside the faulty one."""
     explore: float = 0.0
@@ -49,6 +51,10 @@ use = "policies.hedge:Hedge"
 times = 0.0
 seconds = 0.5
 inner = { use = "policies.pick:Utility", usd_per_quality = 0.01 }
+"""
+FIRST = """
+[tiers]
+priority = ["key:local"]
 """
 ALONE: dict[str, Any] = {"health": 5, "others": 0}
 SEATED = {"faulty": {"limits": {"connections": SEATS, "waiting": SEATS // 2}}}
@@ -97,6 +103,7 @@ CASES = (
     Case("R16", "500 always, all at once", attempts=1),
     Case("R30-refuses", "five times what the expert takes", stream=False, **ALONE),
     Case("R30-queues", "the same, and it would let them wait", stream=False, experts=SEATED, **ALONE),
+    Case("R30-first", "the same, and some come before others", stream=False, tiers=FIRST, **ALONE),
     Case("R17", "silence for one in twenty, and a hedge", policy=HEDGE),
     Case("R19", "closes kept connections", attempts=2),
 )

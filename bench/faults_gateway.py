@@ -100,7 +100,7 @@ def configuration(case: Case, port: int, scale: float) -> str:
     """The operator's file of a case."""
     patient = PATIENCE * scale
     policy = POLICY.format(failures=case.health, policy=case.policy or UTILITY.format(explore=case.explore))
-    tables = [expert("faulty", case.fault, port, scale if case.timed else patient, case.experts), policy]
+    tables = [expert("faulty", case.fault, port, scale if case.timed else patient, case.experts), policy, case.tiers]
     more = {"continues": "prefill", **case.experts.get("sound", {})}
     for number in range(case.others):
         name = f"sound{number or ''}"

@@ -16,6 +16,8 @@ SILENT, CALM = 2.0, 400
 """Seconds of silence that one prompt in twenty meets, and the number from which on all do."""
 SEATS, SERVICE = 8, 0.2
 """Calls that an expert answers at once, and the seconds that each takes."""
+MANY_SEATS, LONG_SERVICE = 20, 0.4
+"""Of one that has enough of them to keep some free."""
 
 
 async def flap(call: Call) -> None:
@@ -41,16 +43,16 @@ async def fails_at_times(call: Call) -> None:
     await (refused("500 Internal Server Error") if ill else steady)(call)
 
 
-def seated(refuses: bool) -> Fault:
+def seated(refuses: bool, seats: int = SEATS, service: float = SERVICE) -> Fault:
     """So many at once; for others there is no room, or they wait for ever."""
-    free = asyncio.Semaphore(SEATS)
+    free = asyncio.Semaphore(seats)
 
     async def fault(call: Call) -> None:
         if refuses and free.locked():
             await refused("503 Service Unavailable", code="queue_full")(call)
             return
         async with free:
-            await call.sleep(SERVICE)
+            await call.sleep(service)
             await ok(call)
 
     return fault
@@ -69,6 +71,7 @@ FAULTS: dict[str, Fault] = {
     "R15-errors": fails_at_times,
     "R30-queues": seated(refuses=False),
     "R30-refuses": seated(refuses=True),
+    "R30-first": seated(True, MANY_SEATS, LONG_SERVICE),
     "R17": seldom_silent,
     "steady": steady,
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.faults_caller import View
-from bench.faults_overload import SECONDS, busy, judged
+from bench.faults_overload import MANY, SECONDS, TIMES, busy, goodput, judged, judged_ranks, tier
 from bench.wall_talk import ANSWER
 from bench.wall_times import SEATS, SERVICE
 
@@ -54,3 +54,41 @@ def test_it_can_fail_row_30(wrong):
 def test_a_slow_machine_is_not_held_against_whoever_waited():
     slow = [replace(SERVED, seconds=3 * SERVICE)] * 50 + [replace(view, seconds=2 * SERVICE) for view in AWAY] * 100
     assert judged(slow, bill())[0] == "pass"
+
+
+def evening(first: int, usual: int, flex: int) -> list[View]:
+    """As many of ten requests of each rank are answered."""
+    served = {"auto": first, "default": usual, "flex": flex}
+    least = round(TIMES * MANY.seats / MANY.service * SECONDS)
+    views = []
+    for number in range(least):
+        answered = number // 10 % 10 < served[tier(number)]
+        views.append(replace(SERVED, seconds=MANY.service) if answered else AWAY[number % 2])
+    return views
+
+
+def taken(seats: int) -> list[dict[str, float]]:
+    turns = range(int(SECONDS / MANY.service))
+    return [{"second": t * MANY.service, "ended": (t + 1) * MANY.service, "cost": 5} for t in turns] * seats
+
+
+def test_those_who_come_first_are_answered_more_often_than_others_row_30():
+    views = evening(9, 2, 1)
+    assert [goodput(views, name) for name in ("auto", "default", "flex")] == [0.9, 0.2, 0.1]
+    verdict, why = judged_ranks(views, taken(MANY.seats))
+    assert verdict == "pass"
+    assert "first 90%, of others 20%, of those who can wait 10%" in why
+
+
+@pytest.mark.parametrize(
+    ("views", "seats", "wrong"),
+    [
+        (evening(2, 2, 1), 20, "ranks do not count"),
+        (evening(9, 2, 2), 20, "ranks do not count"),
+        (evening(9, 2, 1), 16, "busy for 80%"),
+    ],
+)
+def test_ranks_that_do_not_count_or_cost_too_much_fail_row_30(views, seats, wrong):
+    verdict, why = judged_ranks(views, taken(seats))
+    assert verdict == "fail"
+    assert wrong in why
