@@ -46,7 +46,7 @@ def look(messages: Sequence[Message]) -> Reading:
         return EMPTY
     kinds = TEXT
     try:
-        roles, texts = zip(*map(SAID, messages), strict=True)
+        roles, texts = zip(*map(SAID, messages))  # noqa: B905 all are pairs
     except KeyError:
         roles, texts = tuple(each.get("role") for each in messages), tuple(each.get("content") for each in messages)
     if not STRINGS.issuperset(map(type, texts)):

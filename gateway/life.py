@@ -5,7 +5,9 @@ Drivers act: `run` in coroutines for every expert, `hot` in callbacks for those 
 
 from __future__ import annotations
 
-from msgspec import Struct, field
+from types import MappingProxyType
+
+from msgspec import Struct
 from msgspec.structs import replace
 
 from experts.base import Answer, ExpertError, Failure, Outcome, Request
@@ -22,6 +24,7 @@ from policies.pick import instead
 from policies.resume import Resume
 
 NOTHING = Demand(frozenset(), 0, False)
+NO_CATALOG: Catalog = MappingProxyType({})
 SPARE_STEPS = 2
 """Rounds beyond one for each expert: a policy asks nobody twice, then must accept or refuse."""
 
@@ -35,7 +38,7 @@ class Life(Struct, eq=False):
     policy_name: str
     key: str
     demand: Demand = NOTHING
-    catalog: Catalog = field(default_factory=dict)
+    catalog: Catalog = NO_CATALOG
     tokens: int | None = None
     """All that there is to know of a body that asks for nothing but talk in text."""
     usual: Usual | None = None

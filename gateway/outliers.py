@@ -35,17 +35,13 @@ TRIALS = 10
 """Good answers in a row, one at a time, that take a grey expert back."""
 
 
-MANY = 64
-"""Good answers that are remembered together at the latest; sooner if anything is to be judged."""
-
-
 class Pace(Struct):
     """The usual seconds for a token's work: their median, followed in small steps: a few odd ones say little."""
 
     usual: float = 0.0
     seen: int = 0
     told: list[float] = field(default_factory=list)
-    """Of good answers, what is still to be learned."""
+    """Of good answers, what is still to be learned: at the next look at the latest, or before anything is judged."""
 
     def slow(self, seconds: float, work: float, times: float) -> bool:
         """Whether so many seconds are too many for that work."""
@@ -150,8 +146,6 @@ class Outliers:
                     self.count(answer.expert, watched, tally, slow)
             else:
                 pace.told.append(seconds / work)
-                if len(pace.told) >= MANY:
-                    watched.fold()
         if watched.trial is tally:
             watched.trial = None
 

@@ -22,7 +22,7 @@ from gateway.http import Handler, HTTPCall
 from gateway.known import MOST, Known, Long, learned
 from gateway.limits import AGAIN_SECONDS, HEAD_BYTES, HEAD_LINES, PARTING_SECONDS, PIPELINE, URL_BYTES, Sweeper
 from gateway.messages_errors import formed
-from gateway.turn import Turn
+from gateway.turn import STATUSES, Turn
 
 REFUSED = APIError("bad_request")
 
@@ -257,7 +257,7 @@ class Connection(asyncio.Protocol):
         task.add_done_callback(self.tasks.discard)
 
     def over(self, turn: Turn) -> None:
-        self.requests[turn.route, str(turn.status)] += 1
+        self.requests[turn.route, STATUSES[turn.status]] += 1
         self.turn = turn.gone = None
         if not (self.waiting or self.closing or self.door.leaving):
             self.due = self.loop.time() + limits.IDLE_SECONDS

@@ -77,10 +77,12 @@ class Sessions:
 
     def keep(self, key: str, session: int, expert: str) -> None:
         """Notes who answers now."""
-        mine = self.kept.get(key)
-        if mine is None:
+        try:
+            mine = self.kept[key]
+        except KeyError:
             mine = self.kept[key] = OrderedDict()
+        if session in mine:
+            mine.move_to_end(session)
         mine[session] = expert
-        mine.move_to_end(session)
         if len(mine) > self.most:
             mine.popitem(last=False)

@@ -103,8 +103,6 @@ class Plain(Call, eq=False):
     def whole(self, body: bytes) -> None:
         expert = self.expert
         answer = self.heard(usual(body, expert.card.price) or whole(body, expert.progress()))
-        if answer.finish_reason is None:
-            raise BrokenOff("the expert's answer has no end", cost=answer.cost)
         self.row = row = self.settle(answer, "answered")
         if row is None or row.done:
             self.send()
@@ -115,8 +113,7 @@ class Plain(Call, eq=False):
         """The answer to the client; an error, if it could not be recorded."""
         life, row, chunk = self.life, self.row, self.last
         recorded = life.recorded
-        well = recorded is not None and recorded.error is None and row is not None and row.error is None
-        if (life.gone or not well) and life.unrecorded(row):
+        if (life.gone or not row or row.error or not recorded or recorded.error) and life.unrecorded(row):
             return
         expert, data = self.expert.name, chunk.data
         model = expert if life.door.names_expert else life.request.model

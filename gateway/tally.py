@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from experts.base import Answer, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
+from experts.base import Answer, BrokenOff, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
 from experts.card import Usage
 from experts.catalog import CHARACTERS_PER_TOKEN
 from gateway.cap import room
@@ -96,11 +96,14 @@ class Tally(Struct, eq=False):
 
     def heard(self, chunk: Chunk) -> Answer:
         """An answer in chat's form that came as one chunk. It is looked at only where it does not tell its cost or
-        end."""
+        end. Raises BrokenOff."""
         self.last = chunk
         if chunk.cost is None or not chunk.finish_reason:
             self.note(chunk)
-            return self.answer()
+            answer = self.answer()
+            if answer.finish_reason is None:
+                raise BrokenOff("the expert's answer has no end", cost=answer.cost)
+            return answer
         seconds = self.life.school.clock() - self.started
         timing, data = Timing(seconds, seconds), chunk.data
         return Answer(self.expert.name, chunk.delta, chunk.finish_reason, chunk.usage, chunk.cost, timing, data)

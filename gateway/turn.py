@@ -11,13 +11,15 @@ from msgspec import Struct
 from experts.card import NANO
 from gateway.http import Handler, Headers, HTTPCall
 
+LEFT = 499
 STATUS_LINES = {each.value: b"HTTP/1.1 %d %s\r\n" % (each.value, each.phrase.encode()) for each in HTTPStatus}
+STATUSES = {status: str(status) for status in (*STATUS_LINES, LEFT)}
+"""As Prometheus is told of them."""
 CLOSE = b"connection: close\r\n"
 WHOLE = STATUS_LINES[200] + (
     b"content-type: application/json\r\nx-lyceum-expert: %b\r\nx-lyceum-decision: %b\r\nx-lyceum-cost: %d.%09d\r\n"
     b"content-length: %d\r\n%bx-request-id: %b\r\n\r\n%b"
 )
-LEFT = 499
 
 
 class Line(Protocol):
