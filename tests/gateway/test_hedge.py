@@ -80,6 +80,15 @@ async def said(served, **body) -> Any:
     )
 
 
+@asynccontextmanager
+async def waiting(tmp_path, first: Held, second: Held, stream: bool, *others):
+    """A request that waits for its first expert, so that the second is asked as well: the gateway, and the answer."""
+    async with hedging(tmp_path, [first, second, *others]) as served:
+        answer = asyncio.ensure_future(said(served, stream=stream))
+        await second.asked.wait()
+        yield served, answer
+
+
 def kinds(served) -> dict[str, str | None]:
     return {row["expert"]: row["reason"] for row in served.ledger("outcomes")}
 
@@ -104,9 +113,7 @@ async def test_the_first_to_answer_is_taken_and_the_other_ended_row_17(tmp_path,
 @streams
 async def test_one_that_was_only_slow_to_begin_may_still_win(tmp_path, stream):
     slow, other = Held("slow"), Held("other")
-    async with hedging(tmp_path, [slow, other]) as served:
-        answer = asyncio.ensure_future(said(served, stream=stream))
-        await other.asked.wait()
+    async with waiting(tmp_path, slow, other, stream) as (served, answer):
         slow.go.set()
         assert await answer == "from slow"
         await asyncio.wait_for(other.ended.wait(), 5)
@@ -116,9 +123,7 @@ async def test_one_that_was_only_slow_to_begin_may_still_win(tmp_path, stream):
 @streams
 async def test_one_that_fails_leaves_it_to_the_other_row_17(tmp_path, stream):
     slow, quick = Held("slow", fails=True), Held("quick")
-    async with hedging(tmp_path, [slow, quick]) as served:
-        answer = asyncio.ensure_future(said(served, stream=stream))
-        await quick.asked.wait()
+    async with waiting(tmp_path, slow, quick, stream) as (served, answer):
         slow.go.set()
         await slow.ended.wait()
         quick.go.set()
@@ -129,9 +134,7 @@ async def test_one_that_fails_leaves_it_to_the_other_row_17(tmp_path, stream):
 @streams
 async def test_if_both_fail_a_third_is_asked_once(tmp_path, stream):
     slow, quick = Held("slow", fails=True), Held("quick", fails=True)
-    async with hedging(tmp_path, [slow, quick, scripted("third", "from third")]) as served:
-        answer = asyncio.ensure_future(said(served, stream=stream))
-        await quick.asked.wait()
+    async with waiting(tmp_path, slow, quick, stream, scripted("third", "from third")) as (served, answer):
         slow.go.set()
         quick.go.set()
         assert await answer == "from third"
@@ -192,9 +195,7 @@ async def test_the_client_is_told_what_both_cost(tmp_path, stream):
 @streams
 async def test_a_client_that_leaves_ends_both_row_17(tmp_path, stream):
     slow, other = Held("slow"), Held("other")
-    async with hedging(tmp_path, [slow, other]) as served:
-        answer = asyncio.ensure_future(said(served, stream=stream))
-        await other.asked.wait()
+    async with waiting(tmp_path, slow, other, stream) as (served, answer):
         answer.cancel()
         await asyncio.gather(answer, return_exceptions=True)
         await asyncio.wait_for(asyncio.gather(slow.ended.wait(), other.ended.wait()), 5)
