@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from policies.record import Record
 from policies.schema import reader
 
 DAY = 86_400.0
@@ -68,26 +69,26 @@ class Traffic:
 
 
 def read(path: Path, since: float = 0.0) -> Traffic:
-    """The traffic of a ledger since a Unix second; empty if there is no ledger yet. Does not disturb the writer."""
+    """The traffic of a ledger since a Unix second, up to the last answer that a client was sent; empty if there is no
+    ledger yet. Does not disturb the writer."""
     traffic = Traffic()
     if not path.exists():
         return traffic
     with closing(reader(path)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-        if not {"decisions", "outcomes"} <= tables:
-            return traffic
-        for row in connection.execute("SELECT * FROM decisions WHERE time >= ? ORDER BY row", (since,)):
-            _decision(traffic, row)
-        for row in connection.execute("SELECT * FROM outcomes WHERE time >= ? ORDER BY row", (since,)):
-            _outcome(traffic, row)
-        traffic.answered_by.update(dict(connection.execute(ANSWERED, (since,)).fetchall()))
+    if not {"groups", "journals"} <= tables:
+        return traffic
+    record, tail, answered = Record(path), set[tuple[str, int]](), set[tuple[str, str]]()
+    for row in record.rows("decisions", since):
+        _decision(traffic, row)
+        if row["last"]:
+            tail.add((row["id"], row["step"]))
+    for row in record.rows("outcomes", since):
+        _outcome(traffic, row)
+        if row["kind"] == "answer" and (row["decision"], row["step"]) in tail:
+            answered.add((row["expert"], row["decision"]))
+    traffic.answered_by.update(expert for expert, _ in answered)
     return traffic
-
-
-ANSWERED = """
-SELECT o.expert, count(DISTINCT o.decision) FROM outcomes o JOIN decisions d
-ON d.id = o.decision AND d.step = o.step AND d.last = 1
-WHERE o.kind = 'answer' AND o.time >= ? GROUP BY o.expert"""
 
 
 def _decision(traffic: Traffic, row: Mapping[str, Any]) -> None:
@@ -96,31 +97,13 @@ def _decision(traffic: Traffic, row: Mapping[str, Any]) -> None:
         traffic.refused += 1
         traffic.refusals[row["reason"] or "unknown"] += 1
     if row["kind"] == "accept":
-        traffic.answered_by.update(_names(row["experts"]))
+        traffic.answered_by.update(row["experts"])
     if row["step"] == 0:
         traffic.requests += 1
         traffic.policies[row["policy"]] += 1
-        for name, cost in _costs(row["estimates"]):
-            traffic.alone[name] += cost
+        for name, estimate in row["estimates"].items():
+            traffic.alone[name] += int(estimate["cost"])
             traffic.estimated[name] += 1
-
-
-def _names(text: str) -> list[str]:
-    import orjson
-
-    names: list[str] = orjson.loads(text)
-    return names
-
-
-def _costs(estimates: str) -> Iterator[tuple[str, int]]:
-    """The estimated cost of each candidate; a row holds quality, std, cost, cost_high, latency."""
-    import orjson
-
-    from policies.rows import ESTIMATE
-
-    place = ESTIMATE.index("cost")
-    for name, *values in orjson.loads(estimates).values():
-        yield name, int(values[place])
 
 
 def _outcome(traffic: Traffic, row: Mapping[str, Any]) -> None:

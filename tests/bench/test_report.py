@@ -118,6 +118,15 @@ def test_the_traffic_is_counted_as_it_was(ledger):
     assert found.alone == {"small": 13 * 1_000, "large": 13 * 9_000}
 
 
+async def test_what_was_answered_a_moment_ago_counts_before_it_is_in_the_file(tmp_path):
+    written = Ledger.open(tmp_path / "ledger.sqlite", "normal")
+    written.write(decided("now", Ask(("small",), last=True)))
+    await written.write(answered("now", "small", 7))
+    found = traffic.read(tmp_path / "ledger.sqlite")
+    await written.close()
+    assert (found.requests, found.spend, found.answered_by) == (1, 7, {"small": 1})
+
+
 def test_only_the_last_days_count_if_asked(ledger):
     assert traffic.read(ledger, START + 3600).requests == 9
 
