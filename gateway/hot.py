@@ -11,7 +11,6 @@ from experts.http1_exchange import Headers
 from experts.openai_http import OpenAIHTTP
 from gateway import errors
 from gateway.chat import Events
-from gateway.errors import APIError
 from gateway.explained import Explaining, explained
 from gateway.http import HTTPCall, Reply
 from gateway.leaving import leave
@@ -79,7 +78,7 @@ class Hot(Life, kw_only=True, eq=False):
             call.exchange = call.expert.send(request, call)
         except ExpertError as error:
             call.failed(error)
-        except APIError as error:
+        except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
             self.refuse(error)
 
     def hand_on(self, call: Call, events: Events, error: ExpertError) -> None:
