@@ -75,8 +75,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         known = self.known
         if known is not None and self.between and self.turn is None and not (self.closing or self.door.leaving):
-            start = known.start
-            size = len(data) - start
+            start, size = known.start, len(data) - known.start
             if size <= known.most and data.startswith(known.line % size):
                 self.serve(known, data[start:])
                 return
