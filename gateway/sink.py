@@ -120,6 +120,10 @@ class Plain(Call, eq=False):
         if data is None:
             body = chat.whole(chunk, life.request.id, model, int(time.time()))
         else:
-            body = chat.renamed(data, model)
+            try:
+                body = chat.renamed(data, model)
+            except ValueError:  # in what nobody has looked at yet
+                life.refuse(BrokenOff("the expert's answer is not JSON"))
+                return
         life.turn.answer(expert, life.total, body)
         life.over()

@@ -217,6 +217,15 @@ async def test_a_rejection_is_passed_on_without_paths_or_addresses(tmp_path):
     assert "10.0.0.1" not in error["message"]
 
 
+async def test_an_answer_that_is_no_json_where_nobody_looked_is_an_error_that_the_client_hears(tmp_path):
+    """A number beyond all numbers: only who reads every field of it finds that."""
+    body = whole(odd={"model": 0}).partition(b"\r\n\r\n")[2].replace(b'"model": 0', b'"model": 1e99999')
+    async with behind(tmp_path, raw.always(raw.answer(body))) as served:
+        response = await served.ask()
+
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_error")
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 async def test_a_client_that_leaves_frees_the_expert_and_is_written_down(tmp_path, streaming):
     """Row 21."""
