@@ -33,8 +33,8 @@ def vectors(prompts: Sequence[str], encoder: Encoder, folder: Path) -> NDArray[n
 
 
 def made_anew(prompts: Sequence[str], encoder: Encoder) -> NDArray[np.float32]:
-    """Each different prompt once, prompts of like length together: a batch takes as long as its longest."""
-    different = sorted(set(prompts), key=lambda prompt: (len(prompt), prompt))
+    """Each different prompt once."""
+    different = list(dict.fromkeys(prompts))
     place = {prompt: i for i, prompt in enumerate(different)}
     made: NDArray[np.float32] = embed(different, encoder)[[place[prompt] for prompt in prompts]]
     return made

@@ -31,10 +31,6 @@ ANSWERED = Struct("<IQ")
 """Bytes of the vector that follows (float32; none if there is none), number of the request."""
 
 NICENESS = 15
-MOST = 4
-"""Texts of one batch: on a CPU a batch takes hardly less than its texts one by one, and those behind it wait."""
-LIKE = 1.25
-"""Texts of one batch differ in length by this factor at most: a batch takes as long as its longest."""
 HEALTH = b"GET "
 """How a probe begins; no text is so long that its head looks like this."""
 
@@ -50,7 +46,7 @@ class Job:
 
 
 class Desk:
-    """The queue: first come, first served, together with those of like length."""
+    """The queue: first come, first served, one by one, since on a CPU a batch takes as long as its texts."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
@@ -62,32 +58,16 @@ class Desk:
         self.waiting.append(job)
         self.filled.set()
 
-    def take(self) -> list[Job]:
-        """The next batch; those that came too late are answered with nothing."""
-        batch: list[Job] = []
-        others: list[Job] = []
-        while self.waiting and len(batch) < MOST and len(others) < MOST:
-            job = self.waiting.popleft()
-            if job.until < time.monotonic():
-                job.line.answer(job.number, b"")
-            elif not batch or 1 / LIKE <= (len(job.text) + 1) / (len(batch[0].text) + 1) <= LIKE:
-                batch.append(job)
-            else:
-                others.append(job)
-        self.waiting.extendleft(reversed(others))
-        return batch
-
     async def work(self) -> None:
-        """Encodes for ever. The loop stands still meanwhile: what comes waits in the sockets."""
+        """Encodes for ever. The loop stands still meanwhile: what comes waits in the sockets. What came too late is
+        answered with nothing."""
         while True:
             await self.filled.wait()
-            batch = self.take()
-            if batch:
-                vectors = self.encoder.encode([job.text for job in batch])
-                for job, vector in zip(batch, vectors, strict=True):
-                    job.line.answer(job.number, vector.tobytes())
+            job = self.waiting.popleft()
             if not self.waiting:
                 self.filled.clear()
+            late = job.until < time.monotonic()
+            job.line.answer(job.number, b"" if late else self.encoder.encode([job.text])[0].tobytes())
             await asyncio.sleep(0)
 
 

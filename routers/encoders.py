@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 CHARACTERS_PER_TOKEN = 10
 """Text beyond this many characters a token is cut before it is tokenized: tokenizing costs 2.5 us a token."""
-BATCH = 16
 WEIGHTS = "all-minilm-l6-v2"
 PRECISIONS = ("fp32", "int8")
 SLOW = ("SkipLayerNormFusion",)
@@ -67,22 +66,13 @@ class MiniLM:
         return self.tokens * CHARACTERS_PER_TOKEN
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """One by one: a batch is slower on a CPU, and under int8 a vector would depend on what else is in it."""
         import numpy as np
 
         vectors = np.empty((len(texts), self.dimensions), np.float32)
-        shortest_first = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        for start in range(0, len(texts), BATCH):
-            rows = shortest_first[start : start + BATCH]
-            vectors[rows] = self._batch([texts[i] for i in rows])
-        return vectors
-
-    def _batch(self, texts: list[str]) -> NDArray[np.float32]:
-        import numpy as np
-
-        encoded = self._tokenizer.encode_batch([self._cut(text) for text in texts])
-        ids = np.array([text.ids for text in encoded], np.int64)
-        mask = np.array([text.attention_mask for text in encoded], np.int64)
-        vectors: NDArray[np.float32] = self._session.run(None, {"ids": ids, "mask": mask})[0]
+        for row, text in zip(vectors, texts, strict=True):
+            ids = np.array([self._tokenizer.encode(self._cut(text)).ids], np.int64)
+            row[:] = self._session.run(None, {"ids": ids, "mask": np.ones_like(ids)})[0][0]
         return vectors
 
     def _cut(self, text: str) -> str:
@@ -95,7 +85,7 @@ class MiniLM:
 
         tokenizer = tokenizers.Tokenizer.from_file(str(self._file("tokenizer.json")))
         tokenizer.enable_truncation(self.tokens)
-        tokenizer.enable_padding()
+        tokenizer.no_padding()
         return tokenizer
 
     @cached_property
