@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -101,9 +100,7 @@ async def test_the_first_to_answer_is_taken_and_the_other_ended_row_17(tmp_path,
     slow, quick = Held("slow"), scripted("quick", "from quick")
     async with hedging(tmp_path, [slow, quick]) as served:
         assert await said(served, stream=stream) == "from quick"
-        began = time.monotonic()
         await asyncio.wait_for(slow.ended.wait(), 5)
-        assert time.monotonic() - began < 5
         decision = served.ledger("decisions")
     assert kinds(served) == {"slow": "hedge_lost", "quick": None}
     assert [row["experts"] for row in decision] == [["slow"]]
