@@ -1,8 +1,14 @@
-"""Streams while other requests are embedded: whether the encoder's work is felt by those who only pass through."""
+"""Streams while other requests are embedded: whether the encoder's work is felt by those who only pass through.
+
+The streams are the same in all windows: they name their expert, so none of them asks for a vector itself. Windows with
+and without embedded requests beside them take turns, through the gateway and straight to the upstream: what generator
+and upstream delay by themselves is in both.
+"""
 
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -10,6 +16,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from bench.speed.arithmetic import difference, middle
 from bench.speed.load import Generator
 from bench.speed.measure import REQUEST_BYTES, SLOW_US, Session
 from bench.speed.processes import cores, memory_bytes
@@ -18,8 +25,10 @@ from experts.base import SetupError
 
 RATE = 15.0
 """Embedded requests a second: what one core can carry beside the streams."""
-LONGER = 3.0
+LONGER = 2.0
 """So many times the usual window: at this rate there are few requests in it."""
+PROMPTS = itertools.count(step=100_000)
+"""Where the prompts of a window begin: no two windows have one in common, since a known prompt needs no vector."""
 STATE = Path("state")
 WEIGHTS = STATE / "weights" / "all-minilm-l6-v2"
 VECTORS = re.compile(r'^lyceum_vectors_total\{outcome="(\w+)"\} ([\d.e+]+)$', re.MULTILINE)
@@ -31,23 +40,44 @@ def embedding(session: Session) -> Figures:
     if not WEIGHTS.exists():
         return {"embedding": f"missing: `lyceum weights fetch {WEIGHTS.name}`"}
     ours, theirs = cores()
-    with gateway(session.direct, ours, more=ENCODER.format(folder=json.dumps(str(STATE.absolute()))[1:-1])) as target:
+    more = ENCODER.format(folder=json.dumps(str(STATE.absolute()))[1:-1])
+    with gateway(session.direct, ours, more=more) as target, Generator(theirs) as other:
         idle = memory_bytes(target.pid or 0)
-        before = session.streams(target, SLOW_US)
-        with Generator(theirs) as other:
-            beside, embedded = together(session, other, target)
-        decided = decision(session, target)
+        turns(session, other, target)  # what is done but once is done
+        found = middle([turns(session, other, target, odd=number % 2 == 1) for number in range(session.plan.rounds)])
         return {
-            "chunk delay p99 without embedding, µs": before["delay_us"]["p99"],
-            f"chunk delay p99 beside {RATE:.0f} embedded requests a second, µs": beside["delay_us"]["p99"],
-            "chunk delay p99 direct, µs": session.streams(session.direct, SLOW_US)["delay_us"]["p99"],
-            "embedded requests p50, ms": in_ms(embedded["latency_us"]["p50"]),
-            "embedded requests p99, ms": in_ms(embedded["latency_us"]["p99"]),
-            **decided,
+            **delays(found),
+            "embedded requests p50, ms": in_ms(found["embedded"]["p50"]),
+            "embedded requests p99, ms": in_ms(found["embedded"]["p99"]),
+            **decision(session, target),
             **vectors(target),
             "MB of gateway and encoder": (memory_bytes(target.pid or 0)) / 1e6,
             "MB of them idle": idle / 1e6,
         }
+
+
+def turns(session: Session, other: Generator, target: Target, odd: bool = False) -> Figures:
+    """The delays of one window of each kind; those with embedded requests come first in an odd round."""
+    named = replace(target, model="large")
+    found: Figures = {}
+    for beside in (odd, not odd):
+        for name, where in (("through", named), ("direct", session.direct)):
+            streams, embedded = together(session, other, where, target if beside else None)
+            found[f"{name} {'beside' if beside else 'alone'}"] = streams["delay_us"]
+            if embedded is not None and name == "through":
+                found["embedded"] = embedded["latency_us"]
+    return found
+
+
+def delays(found: Figures) -> Figures:
+    """The 99th percentiles of a chunk's delay, and what the way through the gateway adds to them."""
+    shown: Figures = {}
+    for name, words in (("alone", "without embedding"), ("beside", f"beside {RATE:.0f} embedded requests a second")):
+        through, direct = found[f"through {name}"]["p99"], found[f"direct {name}"]["p99"]
+        shown[f"chunk delay p99 {words}, µs"] = through
+        shown[f"chunk delay p99 {words}, direct, µs"] = direct
+        shown[f"chunk delay p99 {words}, added, µs"] = difference(through, direct)
+    return shown
 
 
 def vectors(target: Target) -> Figures:
@@ -67,28 +97,25 @@ def in_ms(micros: float | None) -> float | str:
     return "none was answered" if micros is None else micros / 1000
 
 
-def together(session: Session, other: Generator, target: Target) -> tuple[Figures, Figures]:
-    """Streams to a named expert, and new prompts that must be embedded, at the same time."""
+def together(
+    session: Session, other: Generator, where: Target, embeds: Target | None
+) -> tuple[Figures, Figures | None]:
+    """A window of streams, and beside it of new prompts that must be embedded, if somebody is to embed them."""
     seconds = session.plan.seconds * LONGER
     kept: list[Figures] = []
 
-    def embed() -> None:
-        kept.append(
-            other.run(
-                kind="open",
-                target=target.wire(),
-                size=REQUEST_BYTES,
-                connections=64,
-                rate=RATE,
-                seconds=seconds,
-                warm=session.plan.warm,
-            )
-        )
+    def embed(target: Target) -> None:
+        job = {"kind": "open", "connections": 64, "rate": RATE, "seconds": seconds, "warm": session.plan.warm}
+        kept.append(other.run(target=target.wire(), size=REQUEST_BYTES, first=next(PROMPTS), **job))
 
-    thread = Thread(target=embed)
+    def listen() -> Figures:
+        return session.run(where, "streams", session.plan.streams, every_us=SLOW_US, seconds=seconds)
+
+    if embeds is None:
+        return listen(), None
+    thread = Thread(target=embed, args=(embeds,))
     thread.start()
-    named = replace(target, model="large")
-    streams = session.run(named, "streams", session.plan.streams, every_us=SLOW_US, seconds=seconds)
+    streams = listen()
     thread.join()
     if not kept:
         raise SetupError("embedded requests could not be asked")

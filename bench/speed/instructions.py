@@ -31,14 +31,13 @@ HELP = "user instructions a plain request and a stream's chunk cost under callgr
 EXAMPLE = "lyceum bench instructions --gate"
 RECORD = Path(__file__).with_name("instructions.json")
 SLACK = {"instructions_per_request": 0.05, "instructions_per_chunk": 0.15}
-"""How far above the record a count may be. A chunk's has the timers' share of its ten milliseconds in it, which repeats
-less well."""
+"""How far above the record a count may be. Of few chunks each, what else a second brings repeats less well."""
 CONNECTIONS = 32
 FEW, MANY = 200, 800
 STREAMS, CHUNK_US = 1, 10_000
 """A stream of its own, slow enough that each chunk is read alone: how many of several come together is chance."""
 SHORT, LONG = 20, 420
-"""Chunks of the stream in the two windows."""
+"""Chunks of the stream in the two windows, which are equally long: what runs by the clock cancels."""
 NAMES = {"instructions_per_request": "a plain request", "instructions_per_chunk": "a chunk of a stream"}
 
 
@@ -98,7 +97,7 @@ def counted(requests: int, profile: Path | None = None) -> dict[str, int]:
 
         def listen(chunks: int) -> None:
             bar("streams")
-            job = {"kind": "streams", "connections": STREAMS, "every_us": CHUNK_US, "chunks": chunks}
+            job = {"kind": "streams", "connections": STREAMS, "every_us": CHUNK_US * LONG // chunks, "chunks": chunks}
             checked(generator.run(**job, target=target.wire(), size=REQUEST_BYTES, warm=0.0, seconds=0.0))
 
         ask(FEW)

@@ -156,7 +156,7 @@ class Open:
 
     def __init__(self, job: Job) -> None:
         self.job, self.window = job, Window()
-        self.payload = Payload(job["target"], job["size"])
+        self.payload = Payload(job["target"], job["size"], first=job.get("first", 0))
         self.askers: list[Asker] = []
         self.free: list[Asker] = []
         self.waiting: deque[float] = deque()

@@ -22,9 +22,11 @@ LONGEST = 100_000
 class Payload:
     """The bytes of a request; each one's prompt has a number of its own, so that no cache knows it."""
 
-    def __init__(self, target: Mapping[str, Any], size: int, stream: str = "", same: bool = False) -> None:
+    def __init__(
+        self, target: Mapping[str, Any], size: int, stream: str = "", same: bool = False, first: int = 0
+    ) -> None:
         """`target` has host, port, path, model and headers; `size` is the body's, about; `stream` asks for one;
-        `same`: all are alike after all."""
+        `same`: all are alike after all; else they are numbered from `first`."""
         body = self._body(target["model"], size, stream)
         headers = {
             "host": f"{target['host']}:{target['port']}",
@@ -37,7 +39,7 @@ class Payload:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         whole = f"POST {target['path']} HTTP/1.1\r\n{lines}\r\n".encode() + body
         self.before, _, self.after = whole.rpartition(NUMBER.encode())
-        self.numbers: Iterator[int] = itertools.repeat(0) if same else itertools.count()
+        self.numbers: Iterator[int] = itertools.repeat(0) if same else itertools.count(first)
 
     def _body(self, model: str, size: int, stream: str) -> bytes:
         prompt = f"{NUMBER} {stream} "

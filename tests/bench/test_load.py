@@ -69,6 +69,11 @@ def test_requests_may_be_all_alike():
     assert payload.next() == payload.next()
 
 
+def test_two_windows_have_no_prompt_in_common_where_that_matters():
+    one, other = Payload(TARGET, 500), Payload(TARGET, 500, first=100)
+    assert {one.next() for _ in range(100)}.isdisjoint(other.next() for _ in range(100))
+
+
 def test_of_many_clients_some_have_keys_or_models_that_nobody_knows():
     clients = Clients(TARGET, 600, 1000, 0)
     requests = [clients.next() for _ in range(CYCLE)]
