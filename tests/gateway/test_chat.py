@@ -53,9 +53,10 @@ async def test_answers_are_strictly_what_openai_types_describe(served):
     stream = await served.ask(stream=True)
 
     ChatCompletion.model_validate(whole.json(), strict=True)
-    for line in stream.text.splitlines():
-        if line.startswith("data: {"):
-            ChatCompletionChunk.model_validate_json(line.removeprefix("data: "), strict=True)
+    events = [line.removeprefix("data: ") for line in stream.text.splitlines() if line.startswith("data: {")]
+    assert len(events) > 1
+    for event in events:
+        ChatCompletionChunk.model_validate_json(event, strict=True)
 
 
 async def test_every_answer_explains_itself_in_headers(served):
