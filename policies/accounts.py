@@ -28,13 +28,10 @@ from policies.payers import Payer, Payers
 from policies.pressure import Standing
 from policies.store_sqlite import SQLiteStore
 
-GRACE = 30.0
-"""Seconds after a call's own deadline until its reservation is swept."""
-SWEEP_SECONDS = 5.0
-TEND_SECONDS = 0.5
+CALL_SECONDS, GRACE = 600.0, 30.0
+"""How long a call may take whose caller does not say; from a call's deadline until its reservation is swept."""
+SWEEP_SECONDS, TEND_SECONDS = 5.0, 0.5
 LONGEST_PERIOD = 32 * 24 * 3600
-CALL_SECONDS = 600.0
-"""How long a call may take whose caller does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +151,7 @@ class Accounts:
             now = self.clock()
             return self._alone(Order(name, amount, payer.charges, now, now + seconds + GRACE, tokens, price), payer)
         granted = self._leases.grant(payer, name, amount)
-        if not isinstance(granted, Part):
+        if not (isinstance(granted, Part) or granted.done()):
             self._patience.watch(granted)
         return granted
 
@@ -218,7 +215,7 @@ class Accounts:
     async def refresh(self) -> None:
         """Looks again at what all have spent."""
         since = int(self.clock()) - LONGEST_PERIOD
-        self._payers.saw(await self.store.balances(since))
+        self._payers.saw(await self.store.balances(since), self.clock())
         self._payers.forget(since)
 
     def _submit(self, operation: Operation) -> asyncio.Future[Any]:
@@ -236,11 +233,15 @@ class Accounts:
             book = future.result()[1]
             if book is not self._seen:  # operations share a transaction: its rows are looked at once
                 self._seen = book
-                self._payers.saw(book.seen.values())
+                self._payers.saw(book.seen.values(), self.clock())
 
     def _alone(self, order: Order, payer: Payer) -> asyncio.Future[Any]:
         """A reservation of its own: rates count calls, and a slice is none."""
         granted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        refused = None if self._late else payer.short(order.amount, order.now, bool(self._pending))
+        if refused is not None:
+            granted.set_result(refused)
+            return granted
         self._patience.watch(granted)
         operation = Operation(order.id, lambda book: book.reserve(order), payer.keys)
         self._submit(operation).add_done_callback(partial(self._granted, order.id, granted))
@@ -296,5 +297,4 @@ class Accounts:
 
 async def _first_time(future: asyncio.Future[Any]) -> bool:
     """Whether an operation that ends a call was the first to do so."""
-    moves, _ = await asyncio.shield(future)
-    return moves is not None
+    return (await asyncio.shield(future))[0] is not None

@@ -197,12 +197,17 @@ def refusal(order: Order, charge: Charge, account: Account) -> Refused | None:
     """Why an account has no room for an order; `None` if it has."""
     limit, rate = charge.limit, charge.rate
     if limit is not None:
-        left = limit.amount - account.spent - account.held
-        if not limit.hard or order.amount <= left:
-            return None
-        wait = None if charge.end is None or order.amount > limit.amount else max(charge.end - order.now, 0.0)
-        return Refused("budget", limit.name, max(left, 0), wait)
+        return over(charge, order.amount, limit.amount - account.spent - account.held, order.now)
     return None if rate is None else _too_fast(order, charge, rate, account)
+
+
+def over(charge: Charge, amount: int, left: int, now: float) -> Refused | None:
+    """The refusal of a call that may cost more than its hard budget has left; `None` if it may not."""
+    limit = charge.limit
+    if limit is None or not limit.hard or amount <= left:
+        return None
+    wait = None if charge.end is None or amount > limit.amount else max(charge.end - now, 0.0)
+    return Refused("budget", limit.name, max(left, 0), wait)
 
 
 def _too_fast(order: Order, charge: Charge, rate: Rate, account: Account) -> Refused | None:

@@ -69,6 +69,11 @@ class Slice:
         """Whether calls are under way, or not booked yet."""
         return bool(self.running or self.ended or self.booking)
 
+    def coming(self) -> int:
+        """What goes back to the budgets as soon as the calls that have ended are booked."""
+        booking = self.booking
+        return self.unspent + (0 if booking is None else booking.amount - booking.spent)
+
     def gain(self, amount: int) -> None:
         """More is free; or less, below 0."""
         self.free += amount
@@ -102,10 +107,18 @@ class Slice:
         self.take(one)
         return True
 
-    def serve(self) -> None:
-        """Grants those that wait in their order, as far as what is free goes."""
+    def serve(self, now: float) -> None:
+        """Grants those that wait in their order, as far as what is free goes, and refuses those for whom the budgets
+        have no room."""
         while self.waiting and (self.waiting[0][2].done() or self.fits(self.waiting[0])):
             self.waiting.popleft()
+        waiting, self.waiting = self.waiting, deque()
+        for one in waiting:
+            refused = self.payer.short(one[1], now, False)
+            if refused is None:
+                self.waiting.append(one)
+            elif not one[2].done():
+                one[2].set_result(refused)
 
     def drawn(self) -> Draw:
         """What the store is to be told of the calls that have ended."""

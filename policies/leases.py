@@ -62,6 +62,10 @@ class Leases:
         if mine.free >= amount and not mine.waiting:
             return mine.part(name, amount)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        refused = payer.short(amount, self._clock(), mine.asked)
+        if refused is not None:
+            future.set_result(refused)
+            return future
         mine.waiting.append((name, amount, future))
         if not mine.asked:
             self._ask(mine)
@@ -159,14 +163,15 @@ class Leases:
                 waiting.set_result(why)
 
     def _pass_on(self, mine: Slice) -> None:
-        """Those who came meanwhile get what is free now; the rest are asked for, by the slice that takes the place of
-        one that is over. To ask for all of them again would double what is spare each time the store is slow."""
+        """Those who came meanwhile get what is free now, or the store's last word; the rest are asked for, by the slice
+        that takes the place of one that is over. To ask for all of them again would double what is spare each time the
+        store is slow."""
         heir = mine
         if mine.over:
             heir = self._slice(mine.payer)
             heir.waiting.extend(mine.waiting)
             mine.waiting.clear()
-        heir.serve()
+        heir.serve(self._clock())
         if heir.waiting:
             self._ask(heir)
 

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 from policies.batches import StoreUnavailable
 from policies.book import Account, Operation, Reservation
 
+TURNS = 3
+"""Of the event loop, from the store's answer to the caller's."""
+
 
 class Working(Protocol):
     """What shows whether a store still works."""
@@ -82,6 +85,8 @@ class Patience:
             await asyncio.sleep(self._store.patience)
             stuck = any(future in self._waiting for future in before) and self._store.progress == progress
             stuck = stuck and not await self._store.alive()
+            for _ in range(TURNS):  # a busy loop may have the store's answer, and has not come to it yet
+                await asyncio.sleep(0)
             for future in before:
                 until = self._waiting.get(future)
                 if until is not None and (stuck or loop.time() > until) and not future.done():

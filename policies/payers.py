@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from policies.book import Account, Key
+from policies.book import Account, Key, Refused, over
 from policies.limits import Charge, Charges, Limit, Rate, Scopes, charges
 
 if TYPE_CHECKING:
     from policies.lease import Slice
 
+FRESH_SECONDS, ASKING_SECONDS = 1.0, 5.0
+"""For so long what the store has said of a budget is enough to refuse a call; and while it is asked again. Granting one
+is never up to memory."""
 KNOWN = 1024
 """How many different callers are remembered."""
 
@@ -22,7 +25,7 @@ KNOWN = 1024
 class Seen:
     """An account as this process sees it. Money in nano-dollars."""
 
-    __slots__ = ("bucket", "held", "limit", "own", "room", "spent", "start")
+    __slots__ = ("bucket", "held", "limit", "own", "room", "spent", "start", "told")
 
     def __init__(self, bucket: str, start: int) -> None:
         self.bucket, self.start = bucket, start
@@ -34,9 +37,12 @@ class Seen:
         """What this process has spent since, on its way to the store."""
         self.room = 0
         """What slices of this process have free, less all that is spent or held; beside `limit`, so at most 0."""
+        self.told = float("-inf")
+        """When the store said so."""
 
-    def saw(self, account: Account) -> None:
+    def saw(self, account: Account, now: float) -> None:
         """What the store says now."""
+        self.told = now
         self.room += self.spent + self.held - account.spent - account.held
         self.spent, self.held = account.spent, account.held
 
@@ -86,6 +92,19 @@ class Payer:
                 least = left
         return least if least is None or least > 0 else 0
 
+    def short(self, amount: int, now: float, asking: bool) -> Refused | None:
+        """The refusal of a call by a budget that has no room for it, as the store has said a moment ago; `None` if all
+        have, or nobody knows. What comes back of calls that have ended may be enough: then the store is to say so.
+        `asking`: it is being asked already, so that one more question would tell nothing sooner."""
+        coming = 0 if self.slice is None else self.slice.coming()
+        longest = ASKING_SECONDS if asking else FRESH_SECONDS
+        for charge, seen in zip(self.charges, self.accounts, strict=True):
+            if now - seen.told <= longest:
+                refused = over(charge, amount, charge.amount + seen.room + coming, now)
+                if refused is not None:
+                    return refused
+        return None
+
 
 class Payers:
     """All accounts that were seen, and who pays from which."""
@@ -107,14 +126,14 @@ class Payers:
         found.looked = now
         return found
 
-    def saw(self, accounts: Iterable[Account]) -> None:
+    def saw(self, accounts: Iterable[Account], now: float) -> None:
         """What the store says of accounts now."""
         for account in accounts:
             key = account.bucket, account.start
             seen = self._seen.get(key)
             if seen is None:
                 seen = self._seen[key] = Seen(*key)
-            seen.saw(account)
+            seen.saw(account, now)
 
     def forget(self, before: float) -> None:
         """Accounts of periods that began before a moment are nobody's any more."""

@@ -44,10 +44,16 @@ def top_up(book: Book, order: Order, needs: tuple[int, ...], spare: int) -> Topp
         return Topped(0, (Refused("closed", known.id, 0, None),) * len(needs))
     left = _left(book, order)
     total, verdicts = 0, list[Refused | None]()
+    whys: dict[tuple[int, int], Refused] = {}  # thousands may be refused for the same reason, and rows are locked
     for need in needs:
-        fits = left is None or total + need <= left
-        verdicts.append(None if fits else _why(book, order, total, need))
-        total += need if fits else 0
+        if left is None or total + need <= left:
+            total += need
+            verdicts.append(None)
+        else:
+            why = whys.get((total, need))
+            if why is None:
+                why = whys[total, need] = _why(book, order, total, need)
+            verdicts.append(why)
     if left is not None:
         rest = (left - total) // SHARE
         spare = spare if spare <= rest else rest if rest >= max(needs, default=0) else 0

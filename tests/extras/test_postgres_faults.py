@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 
 import asyncpg
@@ -116,6 +117,21 @@ async def test_a_server_that_never_answers_is_not_alive_however_many_ask(server,
     assert not any(await asyncio.gather(store.alive(), store.alive()))
     line.cut = False
     assert await store.alive()
+    await store.close()
+
+
+async def test_a_server_that_answers_is_alive_however_busy_we_are_ourselves(server, monkeypatch):
+    monkeypatch.setattr(PostgresStore, "patience", 0.02)
+    store, loop, over = PostgresStore(server.url), asyncio.get_running_loop(), asyncio.Event()
+
+    def busy() -> None:
+        time.sleep(0.1)
+        if not over.is_set():
+            loop.call_soon(busy)
+
+    loop.call_soon(busy)
+    assert await store.alive()
+    over.set()
     await store.close()
 
 

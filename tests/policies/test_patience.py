@@ -10,6 +10,7 @@ import pytest
 from experts.card import nano
 from policies.batches import StoreUnavailable
 from policies.book import Hold, Operation
+from policies.patience import Patience
 from policies.store_sqlite import SQLiteStore
 from tests.policies import test_accounts
 from tests.policies.test_accounts import DAY, ME
@@ -82,3 +83,25 @@ async def test_a_store_that_cannot_be_read_is_unavailable(tmp_path):
     with pytest.raises(StoreUnavailable, match="cannot be read"):
         await store.balances(0)
     await store.close()
+
+
+class Stuck:
+    """A store that makes no progress, and whose answer is on its way in the event loop when it is given up."""
+
+    patience, progress = 0.0, 0
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.asked: asyncio.Future[str] = self.loop.create_future()
+
+    async def alive(self) -> bool:
+        self.loop.call_soon(self.loop.call_soon, self.asked.set_result, "answered")
+        return False
+
+
+async def test_an_answer_that_a_busy_event_loop_has_not_come_to_yet_counts_row_48():
+    store = Stuck()
+    patience = Patience(store, longest=0.0)
+    patience.watch(store.asked)
+    assert await store.asked == "answered"
+    await patience.close()

@@ -1,7 +1,7 @@
 """Who pays for a call, and what is known of the accounts."""
 
-from policies.book import Account
-from policies.limits import Limit
+from policies.book import Account, Refused
+from policies.limits import Limit, Rate
 from policies.payers import Payers
 from policies.periods import Period
 
@@ -25,16 +25,33 @@ def test_accounts_are_remembered_until_a_period_ends(monkeypatch):
 
 def test_what_the_store_says_first_is_kept_for_who_comes_later():
     payers = Payers([HOUR, Limit("soft", 1.0, hard=False), Limit("wide", 5.0)], [])
-    payers.saw([Account("hour", 0, spent=300, held=200)])
+    payers.saw([Account("hour", 0, spent=300, held=200)], 10.0)
     payer = payers.of({}, 10.0)
     assert payer.left() == 10**9 - 500
-    payers.saw([Account("hour", 0, spent=2 * 10**9), Account("soft", 0, spent=7)])
+    payers.saw([Account("hour", 0, spent=2 * 10**9), Account("soft", 0, spent=7)], 10.0)
     assert payer.left() == 0
     assert [account.spent for account in payer.accounts] == [2 * 10**9, 7, 0]
 
 
 def test_what_is_long_over_is_forgotten():
     payers = Payers([HOUR, Limit("all", 1.0, period=Period("total"))], [])
-    payers.saw([Account("hour", 3600, spent=1), Account("hour", 7200, spent=1), Account("all", 0, spent=1)])
+    payers.saw([Account("hour", 3600, spent=1), Account("hour", 7200, spent=1), Account("all", 0, spent=1)], 0.0)
     payers.forget(7200)
     assert list(payers._seen) == [("hour", 7200), ("all", 0)]
+
+
+def test_a_budget_without_room_refuses_from_memory_while_the_store_has_said_so_a_moment_ago():
+    limits = [HOUR, Limit("soft", 1e-9, hard=False), Limit("all", 5.0, period=Period("total"))]
+    payers = Payers(limits, [Rate("each", requests_per_minute=1)])
+    payer = payers.of({}, 10.0)
+    assert payer.short(10**10, 10.0, False) is None, "nobody has said anything"
+    payers.saw([Account("hour", 0, spent=10**9 - 5), Account("soft", 0, spent=7), Account("all", 0)], 10.0)
+    assert payer.short(5, 10.5, False) is None
+    assert payer.short(6, 11.0, False) == Refused("budget", "hour", 5, 3589.0)
+    assert payer.short(2 * 10**9, 11.0, False) == Refused("budget", "hour", 5, None), "it never fits"
+    assert payer.short(6, 11.1, False) is None, "that is long ago"
+    assert payer.short(6, 15.0, True) == Refused("budget", "hour", 5, 3585.0), "the store is being asked again"
+    assert payer.short(6, 15.1, True) is None
+    payers.saw([Account("all", 0, spent=5 * 10**9 - 1)], 11.1)
+    assert payer.short(6, 11.1, False) == Refused("budget", "all", 1, None), "a total does not begin anew"
+    assert payers.of({}, 3600.0).short(6, 3600.0, False) is None, "a new hour"

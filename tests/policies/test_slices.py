@@ -174,6 +174,7 @@ async def test_who_waits_behind_one_that_is_refused_gets_what_is_free(open_accou
     [account] = await other.store.balances(0)
     assert account.held >= nano(0.02)
     assert isinstance(await other.reserve("rest", ME, nano(1) - account.held), Hold)
+    clock.now += 1.1  # what the store has said is too old to refuse the big one
     big, small = accounts.request("big", ME, nano(2)), accounts.request("small", ME, nano(0.02))
     assert isinstance(big, asyncio.Future)
     assert isinstance(small, asyncio.Future)
