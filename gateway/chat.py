@@ -118,7 +118,7 @@ def check_number(name: str, value: Any, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise APIError("invalid_type", f"{name} must be a number.", name)
     if not low <= value <= high:
-        raise APIError("invalid_value", f"{name} must be between {low:g} and {high:g}.", name)
+        raise APIError("invalid_value", f"{name} must be between {low:,} and {high:,}.", name)
 
 
 def wants_usage(request: Request) -> bool:

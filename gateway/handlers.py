@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from experts.base import Request
 from experts.card import dollars
@@ -191,7 +192,7 @@ class Door:
     async def model(self, call: HTTPCall, reply: Reply) -> None:
         """GET /v1/models/{id}: one of them."""
         key = self.keys.name(call.headers)
-        name = call.path.removeprefix("/v1/models/")
+        name = unquote(call.path.removeprefix("/v1/models/"))
         if name not in self._names(key):
             raise APIError("model_not_found", param="model")
         await send_json(reply, self._model(name))

@@ -46,7 +46,7 @@ def echoed(fields: Fields) -> dict[str, Any]:
         **told,
         "background": bool(fields.get("background")),
         "reasoning": {"effort": None, "summary": None, **(fields.get("reasoning") or {})},
-        "service_tier": "default",
+        "service_tier": "flex" if fields.get("service_tier") == "flex" else "default",
         "text": text,
         "tools": [{**FUNCTION, **tool} if tool.get("type") == "function" else tool for tool in tools],
     }

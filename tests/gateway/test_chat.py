@@ -127,6 +127,12 @@ async def test_a_wrong_field_is_a_400_that_names_it(served, body, param, code):
     assert (error["param"], error["code"], error["type"]) == (param, code, "invalid_request_error")
 
 
+async def test_a_bound_is_written_so_that_it_can_be_read(served):
+    response = await served.ask(max_tokens=10**9)
+
+    assert response.json()["error"]["message"] == "max_tokens must be between 1 and 10,000,000."
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'{"a": NaN}', b"\xff\xfe", b'{"a": "\\ud800"}', b"[" * 100_000])
 async def test_what_is_not_json_is_a_400(served, body):
     response = await served.http().post("/v1/chat/completions", content=body)
@@ -142,6 +148,12 @@ async def test_an_unknown_model_is_a_404(served, model):
 
     assert caught.value.code == "model_not_found"
     assert caught.value.param == "model"
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen3-8B", "größe 2", "50%"])
+async def test_a_model_of_any_name_can_be_looked_up_by_the_sdk(tmp_path, name):
+    async with serving(make_door(tmp_path, [scripted(name)])) as served:
+        assert (await served.openai().models.retrieve(name)).id == name
 
 
 async def test_a_wrong_key_is_a_401_with_one_message(served):

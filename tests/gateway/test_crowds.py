@@ -44,6 +44,20 @@ def test_it_is_tried_whether_there_is_more_room():
     assert health.full("a"), "one more than before"
 
 
+def test_what_it_answers_beside_few_others_says_nothing_of_its_limit():
+    health = Health(Clock())
+    seated = crowd(health, 8)
+    for _ in range(4):
+        seated.pop().answers(1.0)
+    for _ in range(50):
+        Asked(health).answers(1.0)
+    for _ in range(3):
+        Asked(health)
+    assert not health.full("a")
+    Asked(health)
+    assert health.full("a"), "still as many as before"
+
+
 def test_one_or_two_refusals_are_an_accident():
     health = Health(Clock())
     crowd(health, 1, refusals=REFUSALS - 1)

@@ -229,3 +229,9 @@ async def test_who_asks_for_what_chat_cannot_say_hears_that_there_is_no_room_and
         search = {"type": "file_search", "vector_store_ids": ["vs"]}
         answer = await night.comes(path="/v1/responses", model="auto", input="hi", tools=[search])
     assert told(answer)[0] == "server_is_overloaded"
+
+
+@pytest.mark.parametrize(("said", "heard"), [("flex", "flex"), ("auto", "default"), ("priority", "default")])
+async def test_a_response_says_how_it_was_served(served, said, heard):
+    response = await served.openai().responses.create(model="auto", input="hi", service_tier=said)
+    assert response.service_tier == heard
