@@ -65,7 +65,8 @@ class Life(Struct, eq=False):
     def begin(self) -> None:
         """Keeps the eligible experts; the request is final from here on."""
         request, school, policy = self.request, self.school, self.policy
-        self.stream = bool(request.options.get("stream"))
+        if request.options.get("stream"):
+            self.stream = True
         met, tokens = school.catalog(request.model, self), self.tokens
         if tokens is not None and school.blind and request.embedding is None:
             known = school.usual.get((id(met), tokens, id(policy)))

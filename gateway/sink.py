@@ -126,4 +126,4 @@ class Plain(Call, eq=False):
                 life.refuse(BrokenOff("the expert's answer is not JSON"))
                 return
         life.turn.answer(expert, life.total, body)
-        life.over()
+        self.exchange = life.call = None  # as in `over`
