@@ -15,6 +15,7 @@ import uvicorn
 from gateway.app import App
 from gateway.config import Config
 from gateway.handlers import Door
+from gateway.heap import keep_freed
 from gateway.protocol import Connection
 
 GRACE_SECONDS = 30
@@ -52,6 +53,7 @@ class Server(uvicorn.Server):
             )
         )
         self.door = door
+        keep_freed()
         self.drain_seconds = settings.server.drain_seconds
 
     @contextlib.contextmanager
