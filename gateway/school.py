@@ -124,7 +124,7 @@ class School:
         self.errands = instead(self.policy, Threshold(0.0))
         self.cards = {name: expert.card for name, expert in self.experts.items()}
         self.alone = {name: {name: card} for name, card in self.cards.items()}
-        self.blind = getattr(self.router, "blind", False)
+        self.blind = getattr(self.router, "by_length", False)
         self.supervised = {name: expert for name, expert in self.experts.items() if hasattr(expert, "ready")}
 
     def catalog(self, model: str, life: Life | None = None) -> Catalog:
@@ -203,7 +203,7 @@ class School:
         router = self.words if self.words is not None and by_words else self.router
         if outcomes:
             return router.estimate(request, catalog, outcomes)
-        words = None if getattr(router, "blind", False) else hash(request.prompt)
+        words = None if getattr(router, "by_length", False) else hash(request.prompt)
         key = (words, demand.tokens, request.embedding is None, by_words, *catalog)
         known = self.known.get(key)
         return known or self.known.put(key, router.estimate(request, catalog, ()))

@@ -46,7 +46,7 @@ class Constant:
 class Cards:
     """Knows nothing but the cards: what a gateway starts with that has no record yet."""
 
-    blind = True
+    by_length = True
     """Prompts of the same length have the same estimates."""
 
     def estimate(self, request: Request, catalog: Catalog, outcomes: Sequence[Outcome] = ()) -> Estimates:
