@@ -11,29 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.billed import configuration
 from experts.base import SetupError
 
 TRIES = 20
-CONFIG = """
-[server]
-port = {port}
-workers = 0
-failures_in_a_row = 0
-[experts.billed]
-use = "experts.openai_http:OpenAIHTTP"
-url = "http://127.0.0.1:{expert}/v1"
-model = "billed"
-price = {{ prompt = 1.0, completion = 2.0 }}
-[router]
-use = "routers.simple:Cards"
-[policy]
-use = "policies.pick:Utility"
-usd_per_quality = 0.01
+MORE = """
 [accounts]
 {store}
-[budgets.all]
-usd = {usd:.9f}
-period = "total"
 [budgets.key]
 usd = {usd_of_key:.9f}
 scope = ["key:*"]
@@ -41,12 +25,24 @@ period = "total"
 """
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What all gateways of a run have in common."""
+
+    expert: int
+    """Its port."""
+    store: str
+    """The line of the configuration that names it."""
+    usd: float
+    usd_of_key: float
+
+
 @dataclass(slots=True)
 class Replica:
-    """`about` fills the configuration; `secrets` are the environment: keys, and the store's address if it has one."""
+    """`about` is what the configuration says; `secrets` are the environment: keys, and the address of a store."""
 
     folder: Path
-    about: Mapping[str, object]
+    about: About
     secrets: Mapping[str, str]
     port: int = 0
     killed: int = 0
@@ -68,7 +64,10 @@ class Replica:
         """One process, until it is ready; on the port that it had before."""
         self.ready.clear()
         keys = "".join(f'[keys.{name.lower()}]\nenv = "{name}"\n' for name in self.secrets if name.startswith("K"))
-        (self.folder / "lyceum.toml").write_text(CONFIG.format(port=self.port, **self.about) + keys)
+        about = self.about
+        text = configuration("billed", about.expert, self.port, usd=about.usd)
+        more = MORE.format(store=about.store, usd_of_key=about.usd_of_key)
+        (self.folder / "lyceum.toml").write_text(text + more + keys)
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", "serve"),
             cwd=self.folder,

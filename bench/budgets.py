@@ -24,7 +24,7 @@ from bench.admission import admission
 from bench.bill import READ, Bill
 from bench.budget_audit import Books, faults
 from bench.budget_clients import KEYS, WIDTH, WORDS, Plan
-from bench.budget_gateways import Replica
+from bench.budget_gateways import About, Replica
 from bench.leaving import show
 from bench.postgres_server import PostgresServer
 from bench.speed.machine import commit
@@ -157,7 +157,7 @@ async def gateways(args: argparse.Namespace, store: str, folder: Path, run: Run,
     """All gateways of a run serve, each with a folder of its own and all with the same budgets."""
     budget = args.afford * DEAREST
     place = f'store_env = "{STORE}"' if store.startswith("postgres") else f'store = "{store}"'
-    about = {"expert": expert, "store": place, "usd": budget / 1e9, "usd_of_key": budget // 4 / 1e9}
+    about = About(expert, place, usd=budget / 1e9, usd_of_key=budget // 4 / 1e9)
     hidden = {f"K{number}": f"{run.secret}{number}" for number in range(KEYS)} | {STORE: store}
     run.replicas = [Replica(folder / str(number), about, hidden) for number in range(args.replicas)]
     try:

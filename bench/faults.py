@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from bench.faults_grey import GREY, fate, traffic
 from bench.faults_hedge import judged as judged_hedges
 from bench.faults_hedge import talks
 from bench.faults_overload import MANY, OVERLOAD, judged, judged_ranks, storm, tier
+from bench.speed.machine import commit
 from bench.wall_times import OUTAGE
 from experts.base import SetupError
 from experts.http1 import Client
@@ -214,7 +216,7 @@ async def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any
     cases = [case for case in CASES if not args.only or case.id in args.only]
     if unknown := set(args.only or ()) - {case.id for case in (*CASES, CUTS)}:
         raise SetupError(f"--only: there is no fault {', '.join(sorted(unknown))}")
-    cards = []
+    cards, began = [], time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
         async with wall(args.scale, Path.cwd()) as port:
             bench = Bench(port, args.scale, Path(place))
@@ -231,6 +233,8 @@ async def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any
         "truncated_as_success": sum(map(truncated, views)),
         "seeds": args.seeds,
         "cuts": args.cuts,
+        "commit": commit(),
+        "seconds": round(time.perf_counter() - began, 1),
     }
 
 

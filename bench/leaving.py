@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bench.billed import configuration
 from bench.faults_gateway import Serving, serving, wall
 from bench.speed.machine import commit
 from bench.spoils import Spoils
@@ -33,26 +34,6 @@ WORDS = 12
 """Of an answer."""
 PATIENCE = 60.0
 WRONG = ("failed", "money_error", "rows_lost", "rows_twice", "stuck", "booked_beside")
-
-CONFIG = """
-[server]
-port = 0
-workers = {workers}
-failures_in_a_row = 0
-[experts.paced]
-use = "experts.openai_http:OpenAIHTTP"
-url = "http://127.0.0.1:{port}/v1"
-when_left = "{when_left}"
-price = {{ prompt = 1.0, completion = 2.0 }}
-[router]
-use = "routers.simple:Cards"
-[policy]
-use = "policies.pick:Utility"
-usd_per_quality = 0.01
-[budgets.all]
-usd = 100000.0
-period = "total"
-"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -169,7 +150,7 @@ async def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         async with wall(1.0, Path.cwd()) as port:
-            text = CONFIG.format(port=port, workers=args.workers, when_left=args.when_left)
+            text = configuration("paced", port, workers=args.workers, more=f'when_left = "{args.when_left}"')
             async with serving(text, folder) as gateway:
                 crowd = Crowd(gateway, args.seed, args.leave)
                 await at_once(args.requests, args.flight, crowd.come, lambda: progress.advance(task))
@@ -201,8 +182,9 @@ def run(args: argparse.Namespace) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         result = asyncio.run(measure(args, progress))
+    result["wrong"] = [figure for figure in WRONG if result[figure]]
     show("Clients that leave", result, args.json)
-    return int(any(result[figure] for figure in WRONG))
+    return int(bool(result["wrong"]))
 
 
 def show(title: str, result: dict[str, Any], as_json: bool) -> None:

@@ -134,5 +134,6 @@ def run(args: argparse.Namespace) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         result = measure(args, progress)
+    result["wrong"] = [figure for figure in WRONG if result[figure]]
     show("The ledger", result, args.json)
-    return int(any(result[figure] for figure in WRONG))
+    return int(bool(result["wrong"]))
