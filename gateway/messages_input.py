@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.translation import Translation, joined, list_of, object_of, text_of
+from gateway.translation import Translation, joined, list_of, object_in, object_of, text_of
 
 Block = Mapping[str, Any]
 Parts = list[dict[str, Any]]
@@ -73,10 +73,24 @@ class Turns(Translation):
                 return [{"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}]
             case {"type": "image", "source": {"type": "url", "url": str(url)}}:
                 return [{"type": "image_url", "image_url": {"url": url}}]
-            case {"type": "document", "source": {"type": "base64", "media_type": str(kind), "data": str(data)}}:
+            case {"type": "document"}:
+                return self.document(block, param)
+        self.cannot(f"{param}.source" if block.get("type") == "image" else f"{param}.type")
+        return []
+
+    def document(self, block: Mapping[str, Any], param: str) -> Parts:
+        """A document as a file, or as its words where it is made of words."""
+        if object_in(block, "citations", f"{param}.").get("enabled"):
+            self.cannot(f"{param}.citations")
+        match block.get("source"):
+            case {"type": "base64", "media_type": str(kind), "data": str(data)}:
                 name = block.get("title") or "document.pdf"
                 return [{"type": "file", "file": {"file_data": f"data:{kind};base64,{data}", "filename": name}}]
-        self.cannot(f"{param}.source" if block.get("type") in ("image", "document") else f"{param}.type")
+            case {"type": "text", "data": str(data)}:
+                return [*_headed(block), {"type": "text", "text": data}]
+            case {"type": "content", "content": content}:
+                return [*_headed(block), *self.parts(content, f"{param}.source.content")]
+        self.cannot(f"{param}.source")
         return []
 
     def assistant(self, blocks: list[Any], param: str) -> None:
@@ -104,3 +118,8 @@ def call(block: Block, param: str) -> dict[str, Any]:
     arguments = orjson.dumps(object_of(block.get("input"), f"{param}.input")).decode()
     function = {"name": text_of(block, "name", param), "arguments": arguments}
     return {"id": text_of(block, "id", param), "type": "function", "function": function}
+
+
+def _headed(document: Mapping[str, Any]) -> Parts:
+    """What is said of a document before its words."""
+    return [{"type": "text", "text": str(document[name])} for name in ("title", "context") if document.get(name)]

@@ -122,6 +122,42 @@ def test_the_first_thing_that_chat_cannot_say_of_a_message_is_named(more, param)
     assert messages.request_of(body, "1").untold == param
 
 
+PLAIN = {"type": "text", "media_type": "text/plain", "data": "Grass is green."}
+BLOCKS = {"type": "content", "content": [{"type": "text", "text": "Grass is green."}]}
+
+
+def asked(**document: Any) -> Any:
+    """The request that shows a document."""
+    turn = {"role": "user", "content": [{"type": "document", **document}, {"type": "text", "text": "What colour?"}]}
+    return messages.request_of({"model": "m", "max_tokens": 9, "messages": [turn]}, "1")
+
+
+@pytest.mark.parametrize("source", [PLAIN, BLOCKS, {"type": "content", "content": "Grass is green."}])
+def test_a_document_that_is_made_of_words_is_told_in_words(source):
+    request = asked(source=source, title="Lawns", context="a school book")
+    assert not request.untold
+    words = ["Lawns", "a school book", "Grass is green.", "What colour?"]
+    assert [part["text"] for part in request.messages[0]["content"]] == words
+
+
+@pytest.mark.parametrize(
+    ("document", "param"),
+    [
+        ({"source": PLAIN, "citations": {"enabled": True}}, "citations"),
+        ({"source": {"type": "url", "url": "https://example.org/a.pdf"}}, "source"),
+        ({"source": {"type": "file", "file_id": "f"}}, "source"),
+        ({"source": {"type": "content", "content": [{"type": "sound"}]}}, "source.content[0].type"),
+        ({}, "source"),
+    ],
+)
+def test_what_chat_cannot_say_of_a_document_is_named(document, param):
+    assert asked(**document).untold == f"messages[0].content[0].{param}"
+
+
+def test_citations_that_nobody_asked_for_are_not_missed():
+    assert not asked(source=PLAIN, citations={"enabled": False}).untold
+
+
 @pytest.mark.parametrize(
     ("wrong", "param"),
     [
