@@ -19,8 +19,11 @@ from policies.accounts import Accounts
 from policies.base import Spare
 from policies.ledger import LedgerUnavailable
 from policies.limits import Limit
+from tests.experts import raw
 from tests.gateway.conftest import make_door, scripted, serving
 from tests.gateway.test_hedge import Held, hedging
+from tests.gateway.test_hot import whole
+from tests.gateway.test_money import behind, error_of
 
 BODY = b'{"model":"auto","messages":[{"role":"user","content":"hi"}],"stream":true}'
 
@@ -106,3 +109,15 @@ async def test_what_failed_beside_the_winner_is_paid_once(tmp_path, stream):
         answer = await asking
     told = answer.text if stream else answer.headers["x-lyceum-cost"]
     assert "0.000001100" in told
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_books_that_cannot_be_kept_are_an_error_that_the_client_hears(tmp_path, stream):
+    """A fault in what is kept, not of the store: nobody is asked, and nobody waits for ever."""
+    async with behind(tmp_path, [raw.always(whole())], Limit("day", 1.0)) as served:
+        with closing(sqlite3.connect(tmp_path / "accounts.sqlite")) as file, file:
+            file.execute("CREATE TRIGGER no BEFORE INSERT ON reservations BEGIN SELECT RAISE(ABORT, 'no'); END")
+        async with asyncio.timeout(10):
+            response = await served.ask(stream=stream)
+        assert error_of(response) == (500, "server_error", "internal_error")
+        assert served.door.school.health.under_way_in_all() == 0

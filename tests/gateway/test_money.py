@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -288,15 +287,3 @@ async def test_a_decision_tells_what_was_held_and_booked_and_what_the_budgets_we
         assert row["price"] == Fare.of(CARD, Terms()).version
         told = [(each["account"], each["limit"], each["before"], each["after"]) for each in row["budgets"]]
         assert told == [("day", nano(1), cost, 2 * cost), ("mine key:me", nano(2), cost, 2 * cost)]
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_books_that_cannot_be_kept_are_an_error_that_the_client_hears(tmp_path, stream):
-    """A fault in what is kept, not of the store: nobody is asked, and nobody waits for ever."""
-    async with behind(tmp_path, [raw.always(whole())], Limit("day", 1.0)) as served:
-        with closing(sqlite3.connect(tmp_path / "accounts.sqlite")) as file, file:
-            file.execute("CREATE TRIGGER no BEFORE INSERT ON reservations BEGIN SELECT RAISE(ABORT, 'no'); END")
-        async with asyncio.timeout(10):
-            response = await served.ask(stream=stream)
-        assert error_of(response) == (500, "server_error", "internal_error")
-        assert served.door.school.health.under_way_in_all() == 0
