@@ -55,7 +55,7 @@ class Graph:
 
         each = self.width * (self.levels.astype(np.uint64) + 1)
         starts = np.concatenate([np.zeros(1, np.uint64), np.cumsum(each, dtype=np.uint64)])
-        if not self._fits(len(vectors), int(starts[-1])):
+        if not (self._fits(len(vectors), int(starts[-1])) and self._meets(starts)):
             raise SetupError(DAMAGED)
         index = _empty(vectors.shape[1], self.width)
         faiss.downcast_index(index.storage).add(vectors)
@@ -72,6 +72,17 @@ class Graph:
             return False
         known = 0 <= self.entry < count and self.levels[self.entry] == self.levels.max()
         return bool(known and self.neighbours.min() >= -1 and self.neighbours.max() < count)
+
+    def _meets(self, starts: NDArray[np.uint64]) -> bool:
+        """Whether every neighbour on a level above the lowest is there itself: faiss would read where nothing is."""
+        import numpy as np
+
+        for tall in np.flatnonzero(self.levels > 1).tolist():
+            upper = self.neighbours[int(starts[tall]) + 2 * self.width : int(starts[tall + 1])].reshape(-1, self.width)
+            there = self.levels[upper] > np.arange(1, len(upper) + 1)[:, None]
+            if not (there | (upper < 0)).all():
+                return False
+        return True
 
 
 def _empty(dimensions: int, width: int) -> Any:

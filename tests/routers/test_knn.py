@@ -71,3 +71,12 @@ def test_a_neighbour_that_does_not_exist_is_never_followed(many, far):
     neighbours[5] = far
     with pytest.raises(SetupError, match="damaged"):
         replace(many.graph, neighbours=neighbours).index(many.vectors)
+
+
+def test_a_neighbour_that_is_not_on_that_level_is_never_followed(many):
+    levels, width = many.graph.levels, many.graph.width
+    upper = width * int((levels[: many.graph.entry].astype(int) + 1).sum()) + 2 * width
+    neighbours = many.graph.neighbours.copy()
+    neighbours[upper] = levels.argmin()
+    with pytest.raises(SetupError, match="damaged"):
+        replace(many.graph, neighbours=neighbours).index(many.vectors)
