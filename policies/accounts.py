@@ -156,8 +156,7 @@ class Accounts:
         return granted
 
     def at_once(self, payer: Payer, amount: int) -> Part | None:
-        """A part of the slice out of which the payer's calls were granted last, without a name; `None` if that has not
-        enough, others wait for it, or the store fails."""
+        """A nameless part of the slice granted from last; `None`: it has not enough, others wait, the store fails."""
         mine = payer.slice
         if mine is None or mine.free < amount or mine.waiting or mine.over or self._late:
             return None
