@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from logging import getLogger
 from typing import Any
 
 from policies.batches import StoreUnavailable
 from policies.book import Book, Moves, Operation
 from policies.lease import Slice
 from policies.slices import Draw, draw
+
+logger = getLogger("lyceum")
 
 DRAW_SECONDS = 0.1
 """How long bookings gather before they go to the store together: nobody waits for them."""
@@ -96,6 +99,10 @@ class Draws:
         self._telling.discard(future)
         error = StoreUnavailable("nobody waits for the store") if future.cancelled() else future.exception()
         stuck = isinstance(error, StoreUnavailable)
+        if error is not None and not stuck and len(slices) > 1:
+            for one, drawn in zip(slices, draws, strict=True):  # the fault is in one of them: each alone
+                self._tell([one], [], [drawn])
+            slices = []
         for one in slices:
             one.booked(stuck)
         if stuck:
@@ -104,6 +111,8 @@ class Draws:
         elif error is None:
             for moves in future.result()[0]:
                 self._watch(moves or ())
+        elif slices:
+            logger.error("calls of the slice %s cannot be booked (%s)", slices[0].id, type(error).__name__)
         for each in told:
             _answer(each, error)
         if self._gathered:  # perhaps what could not be told before

@@ -148,3 +148,21 @@ async def test_nothing_is_asked_where_nothing_has_gathered(store):
     store.draws.flush()
     await store.draws.close()
     assert store.asked == []
+
+
+async def test_a_sum_that_cannot_be_booked_takes_no_other_with_it(store, caplog):
+    """A fault in the rows of one account, not of the store."""
+    slices = [held(store, name) for name in ("one", "two")]
+    for one in slices:
+        ended(one, 3)
+    waiting = store.draws.durable(slices[1])
+    store.draws.flush()
+    await store.answer(ValueError("no"))
+    assert isinstance(waiting.exception(), ValueError)
+    assert [operation.also for operation, _ in store.asked] == [("one",), ("two",)]
+    assert all(one.busy for one in slices)
+    assert not caplog.messages
+    await store.answer(ValueError("no"))
+    await store.answer()
+    assert not any(one.busy for one in slices if not one.running)
+    assert caplog.messages == ["calls of the slice one cannot be booked (ValueError)"]
