@@ -74,6 +74,9 @@ ERRORS: dict[str, Row] = {
     "ledger_unavailable": Row(
         503, "server_error", "The ledger cannot be written; nothing is answered unrecorded.", True
     ),
+    "response_store_unavailable": Row(
+        503, "server_error", "The response cannot be kept right now, and is not given unkept.", retry=True
+    ),
     "upstream_timeout": Row(504, "server_error", "The answer took too long.", retry=True),
 }
 

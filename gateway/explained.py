@@ -21,8 +21,8 @@ COST = "x-lyceum-cost"
 def explained(life: Life, error: Exception, expert: str = "") -> APIError:
     """The client's view of what went wrong in a life; `expert` is who has answered, if anybody has."""
     known = errors.of(error)
-    if isinstance(error, LedgerUnavailable):
-        life.school.retries.keep(life)
+    if isinstance(error, LedgerUnavailable) or known.code == "response_store_unavailable":
+        life.school.retries.keep(life, recorded=known is error)
     asked = expert or _asked_last(life)
     told = {"x-lyceum-expert": asked} if asked else {}
     if life.recorded is not None and not isinstance(error, LedgerUnavailable):

@@ -22,6 +22,7 @@ from gateway.life import Life
 from gateway.responses_events import Writer
 from gateway.responses_object import listed, page
 from gateway.stored import Kept, Stored
+from policies.batches import StoreUnavailable
 
 if TYPE_CHECKING:
     from gateway.handlers import Door
@@ -129,9 +130,12 @@ class Responses:
         return self.door.stored is not None and fields.get("store") is not False
 
     async def keep(self, key: str, what: Kept) -> None:
-        """Keeps a response."""
+        """Keeps a response. Raises APIError."""
         assert self.door.stored is not None
-        await self.door.stored.put(key, what)
+        try:
+            await self.door.stored.put(key, what)
+        except StoreUnavailable as error:
+            raise APIError("response_store_unavailable") from error
 
     async def compact(self, call: HTTPCall, reply: Reply) -> None:
         """POST /v1/responses/compact: a long conversation made short, in a form that only the expert that made it can

@@ -1,4 +1,4 @@
-"""Answers that were paid for and could not be delivered, because nothing could be recorded: for the client's own retry.
+"""Answers that were paid for and not delivered, for they could not be recorded or kept: for the client's own retry.
 
 OpenAI's and Anthropic's libraries say with each request how often they have tried it. A first try is a request of its
 own, even if it says what another said; a retry gets the answer that its failed try has bought, once.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import orjson
+from msgspec.structs import replace
 
 from experts.base import Answer, Request
 from gateway.shelf import Shelf
@@ -40,11 +41,14 @@ class Retries:
         """From now on they lie there, with those of other workers."""
         self.shelf, self.waiting = shelf, shelf.waiting
 
-    def keep(self, life: Life) -> None:
-        """What was answered to a life's request, if that was all of it, is kept."""
+    def keep(self, life: Life, recorded: bool = False) -> None:
+        """What was answered to a life's request, if that was all of it, is kept; `recorded`: what it cost is known
+        already."""
         answer = life.outcomes[0] if life.policy_name == NAME else life.answered
         if life.request.stream or not isinstance(answer, Answer):
             return
+        if recorded:
+            answer = replace(answer, cost=0)
         try:
             data = encode(answer)
         except (TypeError, OverflowError):  # an expert of the operator's said what is no JSON

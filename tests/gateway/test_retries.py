@@ -15,6 +15,8 @@ import pytest
 from experts.openai_http import OpenAIHTTP
 from gateway import retries
 from gateway.shelf import Shelf
+from gateway.stored import Kept, Stored
+from policies.batches import StoreUnavailable
 from policies.ensemble import Ensemble
 from policies.ledger import Ledger
 from tests.experts import raw
@@ -204,3 +206,28 @@ async def test_an_answer_in_another_dialect_is_given_to_its_retry_row_41(tmp_pat
             answer = await made.messages.create(model="auto", max_tokens=50, messages=HI)
     assert [getattr(part, "text", "") for part in answer.content] == ["answer 1"]
     assert (shop.sold, shop.told) == (1, 1)
+
+
+class Shaky(Stored):
+    """Cannot be written the first time."""
+
+    async def put(self, key: str, kept: Kept) -> None:
+        if not hasattr(self, "failed"):
+            self.failed = True
+            raise StoreUnavailable("the disk is full")
+        await super().put(key, kept)
+
+
+async def test_a_response_that_could_not_be_kept_is_given_to_its_retry_and_billed_once_row_41(tmp_path):
+    shop = Shop(fills=0)
+    door = make_door(tmp_path, [scripted("shop", shop.sell)])
+    door.stored = Shaky(tmp_path / "responses.sqlite", 1.0)
+    async with serving(door) as served:
+        made = client(served, shop)
+        answer = await made.responses.with_raw_response.create(model="auto", input="hi")
+        response = answer.parse()
+        assert (await made.responses.retrieve(response.id)).output_text == "answer 1"
+    costs = [row["cost"] for row in served.ledger("outcomes")]
+    assert (response.output_text, answer.retries_taken, shop.sold, shop.told) == ("answer 1", 1, 1, 1)
+    assert (costs[0] > 0, costs[1:]) == (True, [0])
+    assert [row["policy"] for row in served.ledger("decisions")][-1] == retries.NAME
