@@ -22,6 +22,7 @@ from gateway.http import Handler, HTTPCall
 from gateway.known import MOST, Known, Long, learned
 from gateway.limits import AGAIN_SECONDS, HEAD_BYTES, HEAD_LINES, PARTING_SECONDS, PIPELINE, URL_BYTES, Sweeper
 from gateway.messages_errors import formed
+from gateway.row import Row
 from gateway.turn import STATUSES, Turn
 
 REFUSED = APIError("bad_request")
@@ -37,7 +38,7 @@ class Connection(asyncio.Protocol):
         self.connections: set[Any] = server_state.connections
         self.tasks: set[asyncio.Task[None]] = server_state.tasks
         self.loop = asyncio.get_running_loop()
-        self.sweeper = Sweeper.of(self.loop, self.connections)
+        self.sweeper, self.row = Sweeper.of(self.loop, self.connections), Row.of(self.loop)
         self.parser = httptools.HttpRequestParser(self)
         self.closing = self.refused = self.paused = False
         self.on_writable: Callable[[], None] | None = None
@@ -101,7 +102,7 @@ class Connection(asyncio.Protocol):
         call = HTTPCall("POST", known.path, known.headers, body, request_id(), known.query)
         turn = self.turn = Turn(self, call, known.route)
         self.due = None
-        if not self.door.now(turn):
+        if not self.row.waits(self, turn, known.handler) and not self.door.now(turn):
             self.spawn(turn, known.handler)
 
     def again(self, known: Known, data: bytes) -> bool:
