@@ -57,6 +57,9 @@ ERRORS: dict[str, Row] = {
     "idempotency_key_interrupted": Row(
         409, IRE, "The first request with this Idempotency-Key was cut off by a crash; to ask again, use another key."
     ),
+    "idempotency_store_unavailable": Row(
+        503, "server_error", "Idempotency-Keys cannot be kept; nothing is asked that could be asked twice.", True
+    ),
     "idempotency_key_reuse": Row(422, IRE, "This Idempotency-Key was used for another request."),
     "headers_too_large": Row(431, IRE, "The headers are too large or too many."),
     "budget_exceeded": Row(429, "insufficient_quota", "The budget does not allow this request."),

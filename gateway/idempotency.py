@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
+from gateway.errors import APIError
 from gateway.http import Handler, Headers, HTTPCall, Reply
 from gateway.replays import Name, Replays, Saved, name_of
+from policies.batches import StoreUnavailable
 
 MOST = 16 * 1024 * 1024
 """Bytes of an answer that are kept; a longer one is sent, but cannot be had again."""
@@ -99,14 +102,18 @@ class Idempotency:
     async def _once(self, handler: Handler, call: HTTPCall, recorder: Recorder, name: Name) -> Saved | None:
         """What was answered before; else runs the handler. A client that leaves interrupts neither: a name that is
         taken is always run."""
-        found = await self.replays.claim(name)
+        try:
+            found = await self.replays.claim(name)
+        except StoreUnavailable as error:
+            raise APIError("idempotency_store_unavailable") from error
         if found is not None:
             return found
         await handler(call, recorder)
-        if recorder.lost:
-            await self.replays.release(name)
-        else:
-            await self.replays.save(name, recorder.saved())
+        with suppress(StoreUnavailable):  # the client gets what it has paid for; only, it cannot be had again
+            if recorder.lost:
+                await self.replays.release(name)
+            else:
+                await self.replays.save(name, recorder.saved())
         return None
 
     async def close(self) -> None:

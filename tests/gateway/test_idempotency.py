@@ -11,6 +11,7 @@ from gateway.http import HTTPCall, send_json
 from gateway.idempotency import Idempotency
 from gateway.replays import Name, Replays
 from gateway.responses_handlers import Nobody
+from policies.batches import StoreUnavailable
 from tests.gateway.conftest import KEY, OTHER, make_door, scripted, serving
 
 HI = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
@@ -151,3 +152,41 @@ async def test_what_is_kept_is_forgotten_after_its_hours(tmp_path):
     now[0] = 3601.0
     assert await replays.claim(Name("me", "a", b"2")) is None
     await replays.close()
+
+
+class Shaky(Replays):
+    """Cannot be written where a test says so."""
+
+    claims = saves = True
+
+    async def claim(self, name):
+        if not self.claims:
+            raise StoreUnavailable("the disk is full")
+        return await super().claim(name)
+
+    async def save(self, name, answer):
+        if not self.saves:
+            raise StoreUnavailable("the disk is full")
+        await super().save(name, answer)
+
+
+async def test_where_names_cannot_be_kept_nobody_is_asked_and_the_client_may_try_again(tmp_path, once):
+    once.door.once.replays = shaky = Shaky(tmp_path / "shaky.sqlite")
+    shaky.claims = False
+    refused = await ask(once)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "idempotency_store_unavailable")
+    assert refused.headers["x-should-retry"] == "true"
+    assert runs(once) == 0
+    shaky.claims = True
+    assert (await ask(once)).status_code == 200
+
+
+@pytest.mark.parametrize("body", [{}, {"stream": True}])
+async def test_an_answer_that_cannot_be_kept_is_given_all_the_same_and_not_bought_twice(tmp_path, once, body):
+    once.door.once.replays = shaky = Shaky(tmp_path / "shaky.sqlite")
+    shaky.saves = False
+    first, again = await ask(once, **body), await ask(once, **body)
+    assert first.status_code == 200
+    assert "three" in first.text
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "idempotency_key_in_use")
+    assert runs(once) == 1
