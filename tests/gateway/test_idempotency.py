@@ -85,7 +85,9 @@ async def test_names_of_different_clients_are_different(once):
 
 async def test_the_answer_of_a_client_that_left_is_finished_and_kept(once):
     with pytest.raises(httpx2.ReadTimeout):
-        await once.http().post("/v1/chat/completions", json=HI, headers={"idempotency-key": "a"}, timeout=0.02)
+        await once.http().post(
+            "/v1/chat/completions", json=HI, headers={"idempotency-key": "a"}, timeout=httpx2.Timeout(30, read=0.02)
+        )
     while (again := await ask(once)).status_code == 409:
         await asyncio.sleep(0.01)
     assert again.json()["choices"][0]["message"]["content"] == "one two three"
