@@ -110,10 +110,9 @@ class Connection(asyncio.Protocol):
         told = known.told(data)
         if told is None or not len(data) - told[1] <= told[0] <= self.cap or not told[0]:
             return False
-        size, start = told
-        self.known, self.long = known.sized(start, self.cap), Long(size, self.loop.time())
+        self.known, self.long = known.sized(told[1], self.cap), Long(told[0], self.loop.time())
         self.url, self.between = known.path.encode("latin-1"), False
-        self.more(self.long, data[start:])
+        self.more(self.long, data[told[1] :])
         return True
 
     def more(self, long: Long, data: bytes) -> None:
