@@ -7,6 +7,7 @@ the attention mask, Euclidean normalisation. The number of layers and all widths
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +30,13 @@ def write_graph(weights: Path, target: Path, precision: str) -> None:
     import onnx
     from safetensors.numpy import load_file
 
-    part = target.with_name(target.name + ".part")
-    onnx.save(_model(load_file(weights)), part)
-    if precision == "int8":
-        whole = part.rename(target.with_name(target.name + ".whole.part"))
-        _quantize(whole, part)
-        whole.unlink()
-    os.replace(part, target)
+    # A folder of its own: several processes may find that the graph is missing, and write it at once.
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as name:
+        whole = part = Path(name) / "whole.onnx"
+        onnx.save(_model(load_file(weights)), whole)
+        if precision == "int8":
+            _quantize(whole, part := Path(name) / "int8.onnx")
+        os.replace(part, target)
 
 
 def _quantize(whole: Path, target: Path) -> None:

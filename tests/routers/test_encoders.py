@@ -1,6 +1,7 @@
 """The encoder gives the vectors of sentence-transformers, from any text."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,14 @@ def test_int8_vectors_point_the_same_way_and_do_not_hang_on_other_texts(encoder,
     cosine = (small.encode(RECORDED["texts"]) * encoder.encode(RECORDED["texts"])).sum(1)
     assert cosine.min() > 0.97
     assert sorted(path.name for path in tmp_path.glob("*.onnx*")) == ["all-minilm-l6-v2-int8.onnx"]
+
+
+def test_two_who_find_no_graph_may_both_write_it(encoder, tmp_path):
+    both = [MiniLM(str(tmp_path), str(encoder.weights), precision="int8") for _ in range(2)]
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(lambda each: each.encode(["a"]), both)
+    assert np.array_equal(first, second)
+    assert [path.name for path in tmp_path.iterdir()] == ["all-minilm-l6-v2-int8.onnx"]
 
 
 @settings(max_examples=15, deadline=None)
