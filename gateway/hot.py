@@ -134,8 +134,11 @@ class Hot(Life, kw_only=True, eq=False):
 
     def durable(self, row: Group | None, then: Callable[[], None]) -> None:
         """Both have ended."""
-        if not self.unrecorded(row):
-            then()
+        try:
+            if not self.unrecorded(row):
+                then()
+        except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
+            self.refuse(error)
 
     def unrecorded(self, row: Group | None) -> bool:
         """Whether there is nothing to be sent: the client has gone, or is told that what it got cannot be recorded."""

@@ -148,7 +148,9 @@ class School:
 
     def rank(self, life: Life | None) -> int:
         """Of a request that comes while an expert is crowded."""
-        rank = PRIORITY if life is None else self.tiers.rank(self.books.money.who(life.key), life.request)
+        if life is None:
+            return PRIORITY  # a dry run takes nobody's seat
+        rank = self.tiers.rank(self.books.money.who(life.key), life.request)
         self.health.crowds.came[rank] = self.clock()
         return rank
 

@@ -54,6 +54,8 @@ class Call(Tally, eq=False):
             self.whole(body)
         except ExpertError as error:
             self.failed(error)
+        except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
+            self.life.refuse(error)
 
     def on_error(self, error: HTTPError) -> None:
         self.failed(of_transport(error))
@@ -99,6 +101,8 @@ class Plain(Call, eq=False):
             self.whole(body)
         except ExpertError as error:
             self.failed(error)
+        except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
+            self.life.refuse(error)
 
     def whole(self, body: bytes) -> None:
         expert = self.expert
@@ -107,7 +111,14 @@ class Plain(Call, eq=False):
         if row is None or row.done:
             self.send()
         else:
-            row.then(self.send)
+            row.then(self.recorded)
+
+    def recorded(self) -> None:
+        """The answer is in the ledger, or cannot be."""
+        try:
+            self.send()
+        except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
+            self.life.refuse(error)
 
     def send(self) -> None:
         """The answer to the client; an error, if it could not be recorded."""

@@ -216,6 +216,8 @@ class Stream(Call, kw_only=True, eq=False):
                 self.end()
             except ExpertError as error:
                 self.failed(error)
+            except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
+                self.life.refuse(error)
 
     def on_error(self, error: HTTPError) -> None:
         if self.ended:

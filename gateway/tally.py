@@ -44,8 +44,8 @@ class Tally(Struct, eq=False):
     def promised(self, request: Request) -> Request:
         """The request as the expert is to be asked, capped by what is to be reserved for it."""
         life, expert = self.life, self.expert
-        life.school.health.asked(self)
         promise = life.school.books.money.promise(life.key, expert.name, expert.card, request, life.demand)
+        life.school.health.asked(self)
         if promise is None:
             return request
         self.promise = promise

@@ -122,7 +122,7 @@ NESTED = frozenset({"tools", "tool_choice", "response_format", "reasoning", "cha
 """Fields of a body that hold what they like."""
 SHALLOW: deque[Any] = deque(maxlen=16)
 """What was found not to nest too deep lately: agents send the same tools each time."""
-LARGEST = 256 * 1024
+LARGEST = 64 * 1024
 """Bytes of a body of which that is remembered."""
 
 

@@ -13,6 +13,7 @@ import os
 import secrets
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from logging import getLogger
 from pathlib import Path
 from typing import NamedTuple
@@ -104,14 +105,16 @@ class Journal:
         return part
 
     def _next(self) -> Part:
-        """Whoever looks for the files of the dead between the two steps removes an empty one: then another is made."""
+        """Whoever looks for the files of the dead between the two steps locks or removes an empty one: then another is
+        made."""
         while True:
             self._generation += 1
             path = self._path.with_name(f"{self._path.name}{MARK}{self._owner}-{self._generation}")
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if os.fstat(file).st_nlink:
-                return Part(self._owner, self._generation, path, file)
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(file).st_nlink:
+                    return Part(self._owner, self._generation, path, file)
             os.close(file)
 
 
@@ -120,7 +123,8 @@ def found(path: Path) -> list[tuple[str, int, Path]]:
     files = []
     for file in path.parent.glob(f"{path.name}{MARK}*-*"):
         owner, _, generation = file.name.partition(MARK)[2].rpartition("-")
-        files.append((owner, int(generation), file))
+        if generation.isdecimal():  # else somebody's copy
+            files.append((owner, int(generation), file))
     return sorted(files)
 
 

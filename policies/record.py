@@ -92,12 +92,17 @@ class Record:
     @contextmanager
     def _now(self) -> Iterator[tuple[sqlite3.Connection, Sequence[Entry]]]:
         """The file as it is at one moment, and what is in journals and not yet in it."""
-        parts = journal.held(self.path)  # first: what is brought in meanwhile is then seen in the file
-        with closing(reader(self.path)) as connection:
-            connection.execute("BEGIN")
-            known = dict(connection.execute("SELECT owner, generation FROM journals").fetchall()) if parts else {}
-            new = [entries for owner, generation, entries in parts if known.get(owner, 0) < generation]
-            yield connection, [entry for entries in new for entry in entries]
+        while True:
+            parts = journal.held(self.path)  # first: what is brought in meanwhile is then seen in the file
+            with closing(reader(self.path)) as connection:
+                connection.execute("BEGIN")
+                known = dict(connection.execute("SELECT owner, generation FROM journals").fetchall()) if parts else {}
+                there = {part[:2] for part in journal.found(self.path)} if parts else set()
+                if any(part[0] not in known and part[:2] not in there for part in parts):
+                    continue  # another process took it over between the two looks: nobody can tell what the file has
+                new = [entries for owner, generation, entries in parts if known.get(owner, 0) < generation]
+                yield connection, [entry for entries in new for entry in entries]
+                return
 
 
 def _lines(

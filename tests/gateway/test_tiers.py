@@ -19,7 +19,7 @@ from gateway.health import Health
 from gateway.stored import Stored
 from gateway.tiers import DEFAULT, FLEX, PRIORITY, Tiers
 from tests.gateway.asked import Clock, crowd
-from tests.gateway.conftest import CARD, KEY, OTHER, Served, make_door, serving
+from tests.gateway.conftest import CARD, KEY, OTHER, Served, make_door, scripted, serving
 
 TIERS = Tiers(priority=("key:ada", "team:paying"), flex=("user:night", "org:labs"))
 
@@ -235,3 +235,11 @@ async def test_who_asks_for_what_chat_cannot_say_hears_that_there_is_no_room_and
 async def test_a_response_says_how_it_was_served(served, said, heard):
     response = await served.openai().responses.create(model="auto", input="hi", service_tier=said)
     assert response.service_tier == heard
+
+
+async def test_a_dry_run_takes_nobodys_seat(tmp_path):
+    door = make_door(tmp_path, [scripted("first", "one")])
+    before = list(door.school.health.crowds.came)
+    assert door.school.rank(None) == PRIORITY
+    assert list(door.school.health.crowds.came) == before
+    await door.stop()

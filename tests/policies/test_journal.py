@@ -5,7 +5,6 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +14,7 @@ from experts.base import SetupError
 from policies import journal
 from policies.base import Ask
 from policies.groups import Group
+from policies.imports import take_over
 from policies.journal import Journal, Part, entries, found, held, orphans
 from policies.ledger import Ledger, LedgerUnavailable
 from policies.record import Record
@@ -221,17 +221,44 @@ async def test_many_rows_are_several_records(path, monkeypatch, size, records):
 
 
 def test_a_new_file_that_another_has_just_removed_is_made_again(path, monkeypatch):
-    taken: list[Path] = []
+    taken: list[int] = []
 
     def flock(file, how):
-        if not taken:  # the other had it first, saw that it is empty and removed it
-            taken.append(found(path)[0][2])
-            taken[0].unlink()
+        taken.append(file)
+        if len(taken) == 1:  # the other had it first, saw that it is empty and removed it
+            found(path)[0][2].unlink()
+        elif len(taken) == 2:  # and has it still
+            found(path)[0][2].unlink()
+            raise BlockingIOError
 
     monkeypatch.setattr("policies.journal.fcntl.flock", flock)
     writer = Journal(path)
     writer.append(group(1))
-    assert [file.name for _, _, file in found(path)] == [taken[0].name[:-1] + "2"]
+    assert [generation for _, generation, _ in found(path)] == [3]
+
+
+def test_a_copy_that_somebody_made_of_a_journal_is_not_one(path):
+    path.with_name(f"{path.name}-rows-1.ab-1.gz").write_bytes(b"")
+    assert (found(path), held(path)) == ([], [])
+
+
+async def test_what_is_taken_over_between_two_looks_is_counted_once(path, monkeypatch):
+    await Ledger.open(path, "normal").close()
+    one, two = Journal(path), Journal(path)
+    one.append(group(1))
+    two.append(group(2))
+    looks = []
+
+    def look(where):
+        looks.append(held(where))
+        for writer in (one, two) if len(looks) == 1 else ():  # they die; who brings in the second forgets the first
+            os.close(rolled(writer).file)
+            take_over(path)
+        return looks[-1]
+
+    monkeypatch.setattr(journal, "held", look)
+    assert Record(path).spend(0.0, 2.0) == 3_000
+    assert [len(parts) for parts in looks] == [2, 0]
 
 
 def test_files_that_go_while_they_are_looked_for_are_left_out(path, monkeypatch):
