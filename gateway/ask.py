@@ -86,7 +86,9 @@ def show(console: Console, story: dict[str, Any]) -> None:
     cost = "unknown" if story["cost"] is None else f"${story['cost'] / 1e9:.9f}"
     for price in story.get("prices", ()):
         console.print(priced(price, story["outcomes"]), highlight=False, soft_wrap=True)
-    console.print(f"cost {cost}, decision {story['id']}", highlight=False)
+    first = story["decisions"][0]
+    by = f"policy {first['policy']}, policies' hash {first['policy_hash'] or 'unknown'}"
+    console.print(f"cost {cost}, decision {story['id']}, {by}", highlight=False, soft_wrap=True)
 
 
 def priced(price: dict[str, Any], outcomes: list[dict[str, Any]]) -> str:

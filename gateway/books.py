@@ -34,9 +34,15 @@ REASON, STATUS = (COLUMNS["outcomes"].index(name) + 1 for name in ("reason", "st
 class Books:
     """The one writer of the ledger in this process."""
 
-    def __init__(self, ledger: Ledger, money: Money | None = None, clock: Callable[[], float] = time.time) -> None:
-        """Without `money` nothing is limited; `clock` tells Unix seconds."""
-        self.ledger, self.metrics, self.clock = ledger, Metrics(), clock
+    def __init__(
+        self,
+        ledger: Ledger,
+        money: Money | None = None,
+        clock: Callable[[], float] = time.time,
+        policy_hash: str = "",
+    ) -> None:
+        """Without `money` nothing is limited; `clock` tells Unix seconds; `policy_hash` stands in each decision."""
+        self.ledger, self.metrics, self.clock, self.policy_hash = ledger, Metrics(), clock, policy_hash
         self.money = money or Money(None)
         self.permit: Callable[[str, str, Catalog], Catalog] = lambda key, model, catalog: catalog
         """The experts of a catalog that a key may ask for a model."""
@@ -64,7 +70,8 @@ class Books:
         """Queues a decision's row; it becomes durable while the experts work. Raises LedgerUnavailable at once
         if the ledger cannot be written, so that nothing is asked that would not be recorded."""
         now = self.clock()
-        group = self.ledger.put(decided(state, decision, life.step, now, life.key, life.policy_name), now, None)
+        line = decided(state, decision, life.step, now, life.key, life.policy_name)
+        group = self.ledger.put((*line, self.policy_hash), now, None)
         if group.error is not None:
             raise group.error
         if self.prompts is not None and life.step == 0:

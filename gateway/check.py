@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
         table.add_row(name, card.domain, *numbers, card.description)
     console = Console()
     console.print(table)
-    console.print(f"policy {settings.policy['use']}, also {', '.join(policies) or 'none'}: all is well")
+    more = f"also {', '.join(policies) or 'none'}, hash {settings.policy_hash}"
+    console.print(f"policy {settings.policy['use']}, {more}: all is well", highlight=False)
     return 0
 
 

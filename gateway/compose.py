@@ -66,7 +66,7 @@ def school(config: Config) -> School:
         experts,
         made,
         policy,
-        Books(ledger, money(config, policy)),
+        Books(ledger, money(config, policy), policy_hash=config.policy_hash),
         policies,
         client,
         words_of(config, made),

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from zlib import crc32
+
+import orjson
 
 from experts.base import Expert, SetupError
 from experts.build import build, check_key, convert
@@ -104,6 +107,12 @@ class Config:
     tiers: Tiers = Tiers()
     budgets: Mapping[str, Any] = field(default_factory=dict)
     rates: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def policy_hash(self) -> str:
+        """Of all policies as they are written: decisions name it, so that a file that is kept can be told as theirs."""
+        told = orjson.dumps([self.policy, self.policies], option=orjson.OPT_SORT_KEYS)
+        return f"{crc32(told):08x}"
 
 
 SECTIONS = (("server", Server), ("state", State), ("accounts", Accounts), ("prompts", Prompts), ("tiers", Tiers))

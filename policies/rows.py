@@ -51,6 +51,8 @@ class DecisionRow(Struct, frozen=True, array_like=True, tag="decision"):
     prompt_hash: str
     estimates: Mapping[str, Estimate] | Raw = field(default_factory=dict)
     """In JSON already, or still to be written so."""
+    policy_hash: str = ""
+    """Of the operator's policies as they were configured then."""
 
     @classmethod
     def of(

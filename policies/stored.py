@@ -88,6 +88,12 @@ def settled_together(connection: sqlite3.Connection) -> None:
         connection.execute(_view(table, kind))
 
 
+def hashes_of_policies(connection: sqlite3.Connection) -> None:
+    """Decisions name the policies' hash."""
+    connection.execute("DROP VIEW decisions")
+    connection.execute(_view("decisions", "decision"))
+
+
 def _opened(values: list[object]) -> list[object]:
     """A decision's values with their JSON as lists; estimates had no name inside."""
     *others, estimates = values
@@ -112,4 +118,13 @@ def _select(kind: str, places: Mapping[str, str]) -> str:
     return f"SELECT groups.row * 1000000 + key AS row, {fields} FROM {lines}"  # noqa: S608 - our own names
 
 
-MIGRATIONS = (decisions_and_outcomes, groups, settlements, journals, prices_of_their_own, prices, settled_together)
+MIGRATIONS = (
+    decisions_and_outcomes,
+    groups,
+    settlements,
+    journals,
+    prices_of_their_own,
+    prices,
+    settled_together,
+    hashes_of_policies,
+)

@@ -1,12 +1,15 @@
-"""A call is settled at the prices of its decision, and what they were is told long after they have changed."""
+"""A call is settled at the prices of its decision, and what they and the policies were is told long after."""
 
 import json
 import signal
+import sqlite3
 import threading
+from contextlib import closing
 
 import pyarrow.parquet as pq
 
 from experts.card import Price, Usage
+from gateway import config
 from gateway.__main__ import main
 from tests.gateway.processes import Gateway, running, until
 
@@ -88,3 +91,22 @@ def test_old_prices_are_told_by_why_and_export_when_the_configuration_has_others
     assert (rows[OLD.version]["prompt"], rows[OLD.version]["image"]) == (1.0, None)
     outcome = pq.read_table(tmp_path / "out" / "outcomes.parquet").to_pylist()[0]
     assert outcome["price"] == OLD.version
+
+
+def test_a_decision_names_the_policies_as_they_were_by_a_hash_that_check_tells(tmp_path, monkeypatch, capsys):
+    with running(tmp_path, PRICED, workers=0) as gateway, gateway.client() as client:
+        name = gateway.ask(client, "priced").headers["x-lyceum-decision"]
+        until(lambda: gateway.rows() == (1, 1))
+    monkeypatch.chdir(tmp_path)
+
+    def said(*words):
+        assert main([*words]) == 0
+        return capsys.readouterr().out
+
+    hashed = config.read(gateway.file).policy_hash
+    assert f"hash {hashed}: all is well" in said("check", "--config", str(gateway.file))
+    gateway.file.write_text(gateway.text.replace("usd_per_quality = 0.01", "usd_per_quality = 0.02"))
+    assert f"hash {hashed}" not in said("check", "--config", str(gateway.file))
+    assert f"policies' hash {hashed}" in said("why", name)
+    with closing(sqlite3.connect(tmp_path / "state" / "ledger.sqlite")) as ledger:
+        assert ledger.execute("SELECT policy_hash FROM decisions").fetchall() == [(hashed,)]
