@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ STREAMS, CHUNK_US = 1, 10_000
 """A stream of its own, slow enough that each chunk is read alone: how many of several come together is chance."""
 SHORT, LONG = 20, 420
 """Chunks of the stream in the two windows, which are equally long: what runs by the clock cancels."""
+COUNTS = 3
+"""How often is counted before a gate says no. Other work on the machine only adds: what runs by the clock falls on
+fewer requests then."""
 NAMES = {"instructions_per_request": "a plain request", "instructions_per_chunk": "a chunk of a stream"}
 
 
@@ -54,16 +58,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Counts, shows, and judges."""
-    found = counted(args.requests, args.profile)
+    record: dict[str, int] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    found = least(partial(counted, args.requests, args.profile), record if args.gate else {})
     if args.record:
         RECORD.write_text(json.dumps(found, indent=1) + "\n")
-    record: dict[str, int] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+        record = found
     if args.json:
         sys.stdout.write(json.dumps(found) + "\n")
     console = Console(stderr=args.json)
     for name, count in found.items():
         console.print(f"{NAMES[name]}: {count:,} instructions{compared(name, count, record)}", highlight=False)
     return 1 if args.gate and over(found, record) else 0
+
+
+def least(count: Callable[[], dict[str, int]], record: dict[str, int]) -> dict[str, int]:
+    """The counts; where they are too far above the record, the least of several."""
+    found = count()
+    for _ in range(COUNTS - 1):
+        if over(found, record):
+            found = {name: min(found[name], again) for name, again in count().items()}
+    return found
 
 
 def compared(name: str, count: int, record: dict[str, int]) -> str:

@@ -126,6 +126,10 @@ def test_a_count_above_the_record_fails_the_gate():
     assert instructions.over({"instructions_per_request": 1050, "instructions_per_chunk": 114}, record) == []
     assert instructions.over({"instructions_per_request": 1051}, record) == ["instructions_per_request"]
     assert instructions.over({"instructions_per_request": 5}, {}) == []
+    counts = [{"instructions_per_request": 1200, "instructions_per_chunk": each} for each in (100, 200, 300)]
+    assert instructions.least(iter(counts).__next__, {"instructions_per_request": 1}) == counts[0]
+    counts[1]["instructions_per_request"] = 1040
+    assert instructions.least(iter(counts).__next__, record) == {**counts[1], "instructions_per_chunk": 100}
     assert instructions.compared("instructions_per_request", 900, record) == " (-10.0% to the record of 1,000)"
     assert instructions.compared("instructions_per_request", 2000, record).endswith(": too much)")
 
