@@ -201,6 +201,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._ended(error)
+        del self._parser  # they know each other, and would wait for the garbage collector
 
     def _ended(self, error: Exception | None = None) -> None:
         exchange = self.exchange

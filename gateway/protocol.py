@@ -23,6 +23,7 @@ from gateway.known import MOST, Known, Long, learned
 from gateway.limits import AGAIN_SECONDS, HEAD_BYTES, HEAD_LINES, PARTING_SECONDS, PIPELINE, URL_BYTES, Sweeper
 from gateway.messages_errors import formed
 from gateway.row import Row
+from gateway.sink import JSON
 from gateway.turn import STATUSES, Turn
 
 REFUSED = APIError("bad_request")
@@ -67,6 +68,7 @@ class Connection(asyncio.Protocol):
             self.refuse(overloaded())
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del self.parser  # they know each other, and would wait for the garbage collector
         self.connections.discard(self)
         self.waiting.clear()
         self.resume_writing()
@@ -241,7 +243,6 @@ class Connection(asyncio.Protocol):
             self.waiting.append((turn, self.handler))
 
     # turns
-
     def take(self, turn: Turn, handler: Handler) -> None:
         """Begins to answer: in callbacks where the door can, else in a task."""
         self.turn, self.due = turn, None
@@ -286,8 +287,7 @@ class Connection(asyncio.Protocol):
         call = HTTPCall("", self.url.partition(b"?")[0].decode("latin-1"), {}, b"", request_id())
         error = formed(error, call)
         self.turn, self.due = Turn(self, call, "other", False), None
-        headers = [(b"content-type", b"application/json"), *error.all_headers()]
-        self.turn.respond(error.http_status, headers, error.encoded())
+        self.turn.respond(error.http_status, [*JSON, *error.all_headers()], error.encoded())
 
     def late(self) -> None:
         """A deadline passed: half a request is a 408, an idle or unreading client is only closed."""

@@ -31,6 +31,8 @@ FILES_A_STREAM, SPARE_FILES = 2, 200
 GROWTH_MB, STREAM_KIB = 10.0, 256.0
 """What may be had: growth in all, and each open stream."""
 SETTLE_SECONDS = 2.0
+BEGUN_A_SECOND = 250
+"""Streams that a slow machine begins: what is still on its way holds little."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(report) + "\n")
     else:
         show(report)
-    return 0 if report["growth_mb"] < GROWTH_MB and report["kib_a_stream"] <= STREAM_KIB else 1
+    flat = report["growth_mb"] < GROWTH_MB and report["kib_a_stream"] <= STREAM_KIB
+    return 0 if flat and not report["stream_errors"] else 1
 
 
 def allowed_files() -> int:
@@ -113,7 +116,7 @@ def opened(count: int, generator: Generator, target: Target, bar: Callable[[str]
         connections=count,
         every_us=STREAM_US,
         size=REQUEST_BYTES,
-        warm=SETTLE_SECONDS,
+        warm=SETTLE_SECONDS + count / BEGUN_A_SECOND,
         seconds=SETTLE_SECONDS,
         pid_memory=target.pid,
     )
