@@ -98,13 +98,13 @@ async def respond(
         told.expert = result.expert
         writer = make(door.model_of(life.request, result))
         about = [*explained_by(result), *left_out(life.request), *(more or [])]
-        if life.request.stream:
-            await reply.start(200, [*STREAM, *about])
-            await reply.write(await streamed(life, result, writer, reply, keep))
-            await reply.end()
-            return
-        async with aclosing(result.chunks) as chunks:
-            async for chunk in chunks:
+        async with aclosing(result.chunks):
+            if life.request.stream:
+                await reply.start(200, [*STREAM, *about])
+                await reply.write(await streamed(life, result, writer, reply, keep))
+                await reply.end()
+                return
+            async for chunk in result.chunks:
                 body = writer.whole(chunk, life.usage)
                 await keep()
                 cost = (b"x-lyceum-cost", money(result.spent + (chunk.cost or 0)))

@@ -179,8 +179,9 @@ class Door:
         request = life.request
         events = chat.Events(request, self.model_of(request, result), int(time.time()))
         head = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-        await reply.start(200, [*head, (b"x-accel-buffering", b"no"), *explained_by(result)])
-        await send(life, events, result.chunks, reply)
+        async with aclosing(result.chunks):
+            await reply.start(200, [*head, (b"x-accel-buffering", b"no"), *explained_by(result)])
+            await send(life, events, result.chunks, reply)
 
     def model_of(self, request: Request, result: Result) -> str:
         """What `model` says in the answer."""

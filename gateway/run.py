@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -20,6 +21,14 @@ from gateway.resume import resumed
 from policies.base import Accept, Ask, Spare
 
 
+class Chunks(Protocol):
+    """An answer's chunks, to be read once; whoever has them closes them."""
+
+    def __aiter__(self) -> AsyncIterator[Chunk]: ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Result:
     """What a client gets: who answered, and the answer's chunks, of which the first is already there."""
@@ -27,7 +36,7 @@ class Result:
     decision: str
     expert: str
     why: str
-    chunks: AsyncGenerator[Chunk]
+    chunks: Chunks
     spent: int
     """Nano-dollars spent before the chunks: answers that were asked for and not taken, failures."""
 
@@ -90,7 +99,7 @@ async def ask(life: Life, names: Sequence[str]) -> None:
     life.outcomes += tuple(task.result() for task in tasks)
 
 
-async def tail(life: Life, name: str) -> AsyncGenerator[Chunk] | None:
+async def tail(life: Life, name: str) -> Chunks | None:
     """The last call: a plain answer is read whole, a stream up to its first content, so that a failure before
     that is replaced without a trace."""
     if not life.request.stream:
@@ -108,14 +117,30 @@ async def tail(life: Life, name: str) -> AsyncGenerator[Chunk] | None:
     return await begun(life, call, head)
 
 
-async def begun(life: Life, call: Call, head: list[Chunk]) -> AsyncGenerator[Chunk]:
-    """A stream that has begun, once its decision is recorded: until somebody reads it, only we can end its expert."""
+async def begun(life: Life, call: Call, head: list[Chunk]) -> Chunks:
+    """A stream that has begun, once its decision is recorded: until somebody has it, only we can end its expert."""
     try:
         await durable(life.recorded)
     except BaseException:
         await call.close()
         raise
-    return _whole(life, call, head)
+    return Begun(life, call, head)
+
+
+class Begun:
+    """A stream that has begun: its expert is ended with it, also when nobody has read a chunk. A generator that was
+    never started would not even know that it was closed."""
+
+    def __init__(self, life: Life, call: Call, head: list[Chunk]) -> None:
+        self.call, self.chunks = call, _whole(life, call, head)
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        return self.chunks
+
+    async def aclose(self) -> None:
+        """Ends what is still going on."""
+        await self.chunks.aclose()
+        await self.call.close()
 
 
 async def collect(life: Life, name: str, request: Request) -> Outcome:
@@ -147,7 +172,7 @@ async def _whole(life: Life, call: Call, head: list[Chunk]) -> AsyncGenerator[Ch
                 yield chunk
 
 
-async def send(life: Life, events: Events, chunks: AsyncGenerator[Chunk], reply: Reply) -> None:
+async def send(life: Life, events: Events, chunks: Chunks, reply: Reply) -> None:
     """Writes an answer's chunks as events, to the end of the stream."""
     async with aclosing(chunks):
         async for chunk in chunks:

@@ -81,6 +81,43 @@ async def test_a_client_that_leaves_cancels_the_expert(tmp_path):
     assert [(row["reason"], row["status"]) for row in rows] == [("client_left", 499)]
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v1/chat/completions", b'"messages":[{"role":"user","content":"hi"}]'),
+        ("/v1/messages", b'"max_tokens":9,"messages":[{"role":"user","content":"hi"}]'),
+        ("/v1/responses", b'"input":"hi"'),
+    ],
+)
+async def test_a_client_that_leaves_before_the_first_chunk_ends_the_expert(tmp_path, path, said):
+    """Row 21: the head is on its way when the client goes, and nobody has read a chunk yet."""
+    expert = Endless()
+    door = make_door(tmp_path, [expert])
+    begun, messages = (
+        asyncio.Event(),
+        [{"type": "http.request", "body": b'{"model":"auto","stream":true,' + said + b"}"}],
+    )
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    headers = [(b"authorization", b"Bearer " + KEY.encode())]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    await asyncio.wait_for(App(door, 1000)(scope, receive, send), 5)
+    await door.school.stop()
+    rows = door.school.books.ledger.rows("outcomes")
+
+    assert expert.cancelled.is_set()
+    assert [(row["reason"], row["status"]) for row in rows] == [("client_left", 499)]
+
+
 async def test_the_lifespan_is_answered(tmp_path):
     door = make_door(tmp_path, [scripted("one")])
     told = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
