@@ -16,6 +16,7 @@ from gateway.config import Builder, Config
 from gateway.fit import config_argument
 from gateway.why import record
 from policies.base import Policy
+from policies.prices import kept
 from policies.record import Record
 
 HELP = "check a configuration without starting anything, or the ledger for damage"
@@ -61,13 +62,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def examine(ledger: Record, console: Console) -> int:
-    """Says which groups of rows are damaged; 1 if any is. Raises SetupError if the file cannot be read at all."""
+    """Says which groups of rows and which prices are damaged; 1 if any is. Raises SetupError if the file cannot be
+    read at all."""
     try:
         damaged = ledger.damaged()
+        lost = [price["version"] for price in kept(ledger.path) if price["usd"] is None]
     except (sqlite3.Error, ValueError) as error:
         raise SetupError(f"{ledger.path}: damaged; move it away or restore a copy: {error}") from error
     for damage in damaged:
         said = "its rows can be read all the same" if damage.mended else "its rows are lost: restore a copy"
         console.print(f"group {damage.group} is damaged: {said}")
+    for version in lost:
+        console.print(f"the prices of version {version} are lost: restore a copy")
     console.print(f"{ledger.path.name}: {len(damaged) or 'no'} damaged group{'' if len(damaged) == 1 else 's'}")
-    return int(bool(damaged))
+    return int(bool(damaged or lost))

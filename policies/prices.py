@@ -25,6 +25,8 @@ logger = getLogger("lyceum")
 
 KEEP = "INSERT OR IGNORE INTO prices (version, seen, told) VALUES (?, ?, ?)"
 ALL = "SELECT version, seen, told FROM prices ORDER BY seen, version"
+THERE = "SELECT count(*) FROM sqlite_master WHERE name = 'prices'"
+"""0 in the file of an older release that no gateway has opened since."""
 
 
 def keep(path: Path, prices: Iterable[Price], now: float) -> None:
@@ -51,7 +53,7 @@ def kept(path: Path) -> Iterator[dict[str, Any]]:
     """All versions in the order in which they were seen first: `version`, `seen` (Unix seconds), and `usd`: dollars
     by kind, of a million tokens or an hour of CPU; `None` if they are damaged beyond mending."""
     with closing(reader(path)) as connection:
-        rows = connection.execute(ALL).fetchall()
+        rows = connection.execute(ALL).fetchall() if connection.execute(THERE).fetchone()[0] else []
     for version, seen, told in rows:
         yield {"version": version, "seen": seen, "usd": _read(version, told)}
 

@@ -1,6 +1,8 @@
 """What the ledger tells afterwards: why, what if, against the bill, and as Parquet."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pyarrow.parquet as pq
 import pytest
@@ -169,6 +171,11 @@ async def test_check_finds_damage_in_the_ledger_and_says_what_it_costs_row_47(wr
         path.write_bytes(whole[:place] + wrong + whole[place + len(wrong) :])
         code, out, _ = said(capsys, "check", "--ledger", "--config", "lyceum.toml")
         assert (code, words in out, "1 damaged group" in out) == (1, True, True)
+    path.write_bytes(whole)
+    with closing(sqlite3.connect(path)) as ledger, ledger:
+        ledger.execute("INSERT INTO prices VALUES ('00c0ffee', 0.0, x'7b7d')")
+    code, out, _ = said(capsys, "check", "--ledger", "--config", "lyceum.toml")
+    assert (code, "prices of version 00c0ffee are lost" in out, "no damaged groups" in out) == (1, True, True)
     path.write_bytes(b"noise" * 1000)
     code, _, err = said(capsys, "check", "--ledger", "--config", "lyceum.toml")
     assert (code, "damaged; move it away or restore a copy" in err) == (2, True)

@@ -75,6 +75,12 @@ async def test_prices_that_are_damaged_are_said_to_be_lost_and_never_told_wrong_
     assert "damaged and lost" in caplog.text
 
 
+async def test_the_file_of_an_older_release_tells_no_prices(path):
+    await begun(path, CHEAP)
+    altered(path, "DROP TABLE prices")
+    assert list(prices.kept(path)) == []
+
+
 async def test_new_prices_that_cannot_be_written_stop_the_start_and_known_ones_need_no_writing(path, monkeypatch):
     await begun(path, CHEAP)
     monkeypatch.setattr("policies.schema.BUSY_SECONDS", 0.0)
