@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from urllib.parse import urlsplit
 
+from experts.http1_chunks import Opening
 from experts.http1_connection import Connection
 from experts.http1_exchange import (
     ClosedEarly,
@@ -72,6 +73,7 @@ class Client:
         """When all exchanges are looked at next."""
         self.known: Matches | None = None
         self.unlike = 0
+        self.opening = Opening()
         self._usual, self._soonest = USUAL_DEADLINES, 0.0
         """The deadlines of the last request, and the seconds in which a connection with it may be late at first."""
 

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import re
-import socket
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import httptools
 
-from experts.http1_chunks import bodies
+from experts.http1_chunks import taken
 from experts.http1_exchange import ClosedEarly, Exchange, Headers, HTTPError, Pool, ProtocolBroken
 from experts.http1_head import headers, shape
+from experts.http1_wire import SLICE, Wire
 
-SLICE = 256 * 1024
-"""Bytes of a request that are handed to the transport at once."""
 LESSONS = 32
 """Answers in a row with heads of their own after which they are learned but now and then."""
-UNHEARD_MILLISECONDS = 20_000
-"""How long the other host may leave what we sent unacknowledged."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(Wire):
     """Carries one exchange after another."""
 
     def __init__(self, pool: Pool) -> None:
+        super().__init__()
         self.pool = pool
         self.exchange: Exchange | None = None
-        self.made = self.open = False
         self.used = False
-        self.transport: asyncio.Transport
         self.since = 0.0
         """The loop's time at which it became idle."""
         self._parser = httptools.HttpResponseParser(self)
-        self._unsent: list[memoryview] = []
-        """Parts of the request that wait, the next one last."""
-        self._writable = True
         self._reset()
 
     def _reset(self) -> None:
@@ -44,7 +35,8 @@ class Connection(asyncio.Protocol):
         self._received = 0
         self._status = 0
         self._framed = self._complete = self._surplus = self._keep = self._watched = self._hung = False
-        self._between = False  # whether the parser stands between two chunks
+        self._between = False  # whether the parser stands between two chunks, once it has been fed what it has not:
+        self._unfed = b""  # a head that was known
         self._busy = False  # whether something is going on beside the answer: a long request, a pause, a hang-up
         self._problem = ""
 
@@ -55,31 +47,12 @@ class Connection(asyncio.Protocol):
         if isinstance(payload, bytes) and len(payload) <= SLICE:
             self.transport.write(payload)
         else:
-            self._push(payload if isinstance(payload, tuple) else (payload,))
+            self.push(payload if isinstance(payload, tuple) else (payload,))
 
     def abort(self) -> None:
         """Closes at once and leaves the pool."""
         self._leave(None)
         self.transport.abort()
-
-    # uvloop's transport raises RuntimeError at almost every call once it is closed
-
-    def pause(self) -> None:
-        self._busy = True
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
-
-    def resume(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def hang_up(self) -> bool:
-        """Closes our direction alone."""
-        if self.transport.is_closing() or not self.transport.can_write_eof():
-            return False
-        self._hung = self._busy = True
-        self.transport.write_eof()
-        return True
 
     def _leave(self, stale: Exchange | None) -> None:
         self.exchange = None
@@ -87,60 +60,49 @@ class Connection(asyncio.Protocol):
             self.open = False
             self.pool.lost(self, stale)
 
-    def _push(self, parts: tuple[bytes | memoryview, ...]) -> None:
-        """Sends a request in parts, which are not copied; a long one as fast as the server takes it."""
-        if sum(map(len, parts)) <= SLICE:
-            self.transport.writelines(parts)
-        else:
-            self._busy = True
-            self._unsent = [memoryview(part) for part in reversed(parts)]
-            self._pump()
-
-    def _pump(self) -> None:
-        unsent = self._unsent
-        while unsent and self._writable and not self.transport.is_closing():
-            part = unsent.pop()
-            self.transport.write(part[:SLICE])
-            if len(part) > SLICE:
-                unsent.append(part[SLICE:])
-
     # asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self.made = self.open = True
-        peer = transport.get_extra_info("socket")
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # a host that vanished is noticed before the first deadline
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MILLISECONDS)
-
-    def pause_writing(self) -> None:
-        self._writable = False
-
-    def resume_writing(self) -> None:
-        self._writable = True
-        self._pump()
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
         if exchange is None:  # nothing was asked
             self.abort()
-        elif self._between and exchange.quick is not None and exchange.quick(data):
-            self._received += len(data)
-            exchange.touched = self.pool.time()
-        elif self._between and (body := bodies(data)) is not None:
-            self._received += len(data)
-            exchange.touched = self.pool.time()
-            exchange.sink.on_data(body)
-        elif self._received or (known := self.pool.known) is None or (head := known(data)) is None:
+        elif self._between:
+            if exchange.quick is not None and exchange.quick(data):
+                self._received += len(data)
+                exchange.touched = self.pool.time()
+            else:
+                self._chunks(exchange, data)
+        elif self._received:
             self._parse(exchange, data)
-        else:
+        elif (known := self.pool.known) is not None and (head := known(data)) is not None:
             self._plain(exchange, data, head)
+        elif start := self.pool.opening.of(data):
+            self._opens(exchange, data, start)
+        else:
+            self._parse(exchange, data)
+
+    def _opens(self, exchange: Exchange, data: bytes, start: int) -> None:
+        """A stream begins under a known head, which the parser is to see only if it must see what follows."""
+        if start > self.pool.head_bytes or self._busy:
+            self._parse(exchange, data)
+            return
+        self._unfed, self._between = data[:start], True
+        self._told(exchange, start, self.pool.opening.headers)
+        if start < len(data) and self.exchange is not None:
+            self._chunks(exchange, data[start:])
+
+    def _chunks(self, exchange: Exchange, data: bytes) -> None:
+        """Takes whole chunks without the parser; the end of the answer, too, if that has seen nothing of it."""
+        body, over = taken(data)
+        if body is None or (over and not self._unfed):
+            self._parse(exchange, data)
+            return
+        self._received += len(data)
+        self._body(exchange, body, over)
 
     def _parse(self, exchange: Exchange, data: bytes) -> None:
-        self._received += len(data)
         try:
-            self._parser.feed_data(data)
+            self._feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(ProtocolBroken(self._problem or "the answer is not HTTP/1.1"))
             if isinstance(error, httptools.HttpParserCallbackError) and not self._problem:
@@ -158,6 +120,16 @@ class Connection(asyncio.Protocol):
         elif exchange.flowing and not self._watched:
             self._watch()
 
+    def _feed(self, data: bytes) -> None:
+        first = not self._received
+        self._received += len(data)
+        if self._unfed:
+            head, self._unfed = self._unfed, b""
+            self._parser.feed_data(head)
+        self._parser.feed_data(data)
+        if first and self._keep and self._status == 200:
+            self.pool.opening.learn(data)
+
     def _plain(self, exchange: Exchange, data: bytes, head: re.Match[bytes]) -> None:
         """Takes an answer under a head of a known shape at once, if it is all there and nothing else is going on."""
         pool, start = self.pool, head.end()
@@ -167,27 +139,32 @@ class Connection(asyncio.Protocol):
         pool.unlike = 0
         sink = exchange.sink
         if not sink.takes_whole:
-            self._told(exchange, data, start)
+            self._told(exchange, start, headers(data[:start]))
+            self._received = len(data)
+            self._body(exchange, data[start:], over=True)
             return
         exchange.done = True
         self.exchange = None
         pool.free(self)
         sink.on_whole(data, start)
 
-    def _told(self, exchange: Exchange, data: bytes, start: int) -> None:
-        """Tells the sink of a whole answer as if it had been parsed."""
-        self._received, self._status, self._framed, self._keep = len(data), 200, True, True
-        taken = False
-        try:
-            exchange.sink.on_head(200, headers(data[:start]))
-            if self.exchange is not None:
-                exchange.touched, exchange.flowing = self.pool.time(), True
-                exchange.sink.on_data(data[start:])
-            taken = True
-        finally:
-            if not taken:
-                self._fail(ProtocolBroken("the answer could not be taken"))
-        self._finish()
+    def _told(self, exchange: Exchange, start: int, headers: Headers) -> None:
+        """Tells the sink of a head as if it had been parsed."""
+        self._received, self._status, self._framed, self._keep = start, 200, True, True
+        exchange.sink.on_head(200, headers)
+
+    def _body(self, exchange: Exchange, body: bytes, over: bool) -> None:
+        """Tells the sink of a piece that the parser has not seen; `over`: it is the last."""
+        if self.exchange is None:  # cancelled by its own sink
+            return
+        exchange.touched, exchange.came = self.pool.time(), over
+        if body:
+            exchange.flowing = True
+            exchange.sink.on_data(body)
+        if over:
+            self._finish()
+        elif not self._watched and body:
+            self._watch()
 
     def _learn(self, data: bytes) -> None:
         """Remembers the head of a plain answer that came in one piece; seldom, where no two are alike."""
@@ -264,7 +241,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         exchange = self.exchange
         status: int = self._parser.get_status_code()
-        if self._complete or exchange is None:
+        if self._status or exchange is None:
             return
         if status < 200:
             self._headers, self._framed = [], False

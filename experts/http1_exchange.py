@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from experts.http1_chunks import Opening
 from experts.http1_head import Matches
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class Pool(Protocol):
     """Finds heads like the one of the plain 200 that the server sent last."""
     unlike: int
     """How many plain answers came since one had a head that was known."""
+    opening: Opening
+    """How the server's streams begin."""
     head_bytes: int
     """The most bytes of an answer's head."""
 
@@ -135,6 +138,8 @@ class Exchange(Struct, eq=False):
     paused: bool = False
     done: bool = False
     retried: bool = False
+    came: bool = False
+    """Whether all of the answer has come, so that nothing is left to wait for."""
 
     def due(self) -> float:
         """The loop's time at which this exchange is late, unless something happens until then."""
@@ -171,7 +176,7 @@ class Exchange(Struct, eq=False):
 
     def hasten(self, seconds: float) -> None:
         """From now on the exchange has at most as many seconds."""
-        if not self.done:
+        if not (self.done or self.came):
             total = min(self.deadlines.total, self.pool.time() - self.started + seconds)
             self.deadlines = self.deadlines._replace(total=total)
             self.resume()

@@ -31,7 +31,9 @@ def cut(head: bytes) -> Head | None:
 
 Matches = Callable[[bytes], re.Match[bytes] | None]
 """Finds a head of one shape at the beginning of a message; its only group are the digits of the length."""
-WEIGHTY = frozenset(
+FRAMINGS = frozenset({b"content-length", b"transfer-encoding"})
+CHUNKED = (b"transfer-encoding", b"chunked")
+WEIGHTY = FRAMINGS | frozenset(
     {b"connection", b"content-encoding", b"content-type", b"keep-alive", b"proxy-connection", b"trailer", b"upgrade"}
 )
 """Headers whose values stay as they were."""
@@ -40,23 +42,26 @@ VALUE = rb"[^\x00-\x08\x0a-\x1f\x7f]{0,1024}"
 MOST_LINES = 48
 
 
-def shape(head: bytes) -> Matches | None:
-    """What finds heads like this one, which was parsed; `None` if there is anything unusual about it."""
+def shape(head: bytes, chunked: bool = False) -> Matches | None:
+    """What finds heads like this one, which was parsed; `None` if there is anything unusual about it. The message is as
+    long as a content-length tells, the only group, or `chunked`."""
     first, *lines = head[:-4].split(b"\r\n")
     if len(lines) > MOST_LINES or not head.endswith(b"\r\n\r\n"):
         return None
-    parts, lengths = [re.escape(first)], 0
+    parts, framings = [re.escape(first)], []
     for line in lines:
         found = LINE.fullmatch(line)
-        if found is None or found[1].lower() == b"transfer-encoding":
+        if found is None:
             return None
         name = found[1].lower()
+        if name in FRAMINGS:
+            framings.append((name, found[2].strip().lower()))
         if name == b"content-length":
-            lengths += 1
             parts.append(re.escape(found[1]) + rb": ([1-9][0-9]{0,7})")
         else:
             parts.append(re.escape(line) if name in WEIGHTY else re.escape(found[1]) + b": " + VALUE)
-    return re.compile(rb"\r\n".join(parts) + rb"\r\n\r\n").match if lengths == 1 else None
+    fits = framings == [CHUNKED] if chunked else [name for name, _ in framings] == [b"content-length"]
+    return re.compile(rb"\r\n".join(parts) + rb"\r\n\r\n").match if fits else None
 
 
 def headers(head: bytes) -> list[tuple[bytes, bytes]]:
