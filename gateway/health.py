@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from experts.base import Answer, Failure, Outcome
 from gateway.crowds import Crowds
-from gateway.outliers import FAULTS, SHARE, SLOW, Outliers, Watched
+from gateway.outliers import FAULTS, FLOOR_SECONDS, RECENT, SHARE, SLOW, Outliers, Watched, work_of
 from gateway.tiers import PRIORITY
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Health:
         self.records: dict[str, Record] = {}
         share = tolerance.share if tolerance.failures else 0.0
         self.outliers = Outliers(clock, share, tolerance.slow)
-        self.grey = self.outliers.grey
+        self.grey, self.watched = self.outliers.grey, self.outliers.watched
         self.crowds = Crowds(clock)
         self.crowded = self.crowds.known
 
@@ -68,19 +68,30 @@ class Health:
             record = self.records[tally.expert.name]
             if tally.started >= record.until:
                 record.until, record.tried = tally.started + record.pause, True
-        outliers = self.outliers
         try:
-            outliers.watched[tally.expert.name].waiting[tally] = False
+            self.watched[tally.expert.name].waiting[tally] = False
         except KeyError:
-            outliers.watched[tally.expert.name] = Watched(waiting={tally: False})
-        if self.grey or tally.started >= outliers.looks:
-            outliers.asked(tally)
+            self.watched[tally.expert.name] = Watched(waiting={tally: False})
+        if self.grey or tally.started >= self.outliers.looks:
+            self.outliers.asked(tally)
 
     def ended(self, tally: Tally, outcome: Outcome) -> None:
-        """Remembers how that went."""
-        if type(outcome) is Answer and not (self.records or self.crowded):
+        """Remembers how that went. Of quick plain answers while all are well as many are learned from as say enough."""
+        if type(outcome) is not Answer or self.records or self.crowded or self.grey:
+            self.judged(tally, outcome)
+            return
+        seconds = outcome.timing.total
+        if seconds > FLOOR_SECONDS or tally.life.stream or outcome.finish_reason is None:
             self.outliers.answered(tally, outcome)
             return
+        watched = self.watched[outcome.expert]
+        del watched.waiting[tally]
+        told = watched.plain.told
+        if len(told) < RECENT:
+            told.append(seconds / work_of(tally, outcome.usage))
+
+    def judged(self, tally: Tally, outcome: Outcome) -> None:
+        """The same while an expert is not well, and of failures."""
         tells = self.crowded or (isinstance(outcome, Failure) and self.failures)
         if tells and self.crowds.note(outcome, self.under_way(tally) - 1):
             self.outliers.unknown(tally)
@@ -99,7 +110,7 @@ class Health:
 
     def under_way_in_all(self) -> int:
         """The requests that all experts have now."""
-        return sum(len(watched.waiting) for watched in self.outliers.watched.values())
+        return sum(len(watched.waiting) for watched in self.watched.values())
 
     def full(self, name: str, rank: int = PRIORITY) -> bool:
         """Whether an expert is well, and has no room for one more of a rank."""

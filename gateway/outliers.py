@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from experts.base import Answer, Failure
+from experts.card import Usage
 
 if TYPE_CHECKING:
     from gateway.tally import Tally
@@ -41,7 +42,8 @@ class Pace(Struct):
     usual: float = 0.0
     seen: int = 0
     told: list[float] = field(default_factory=list)
-    """Of good answers, what is still to be learned: at the next look at the latest, or before anything is judged."""
+    """Of good answers, what is still to be learned: at the next look at the latest, or before anything is judged; the
+    first ones are enough."""
 
     def slow(self, seconds: float, work: float, times: float) -> bool:
         """Whether so many seconds are too many for that work."""
@@ -114,7 +116,7 @@ class Outliers:
             watched.fold()
             for tally, counted in list(watched.waiting.items()):
                 late = not counted and tally.first is None and tally.life.stream
-                if late and watched.streams.slow(now - tally.started, _work(tally), self.slow):
+                if late and watched.streams.slow(now - tally.started, work_of(tally), self.slow):
                     watched.waiting[tally] = True
                     self.count(name, watched, tally, bad=True)
 
@@ -130,21 +132,18 @@ class Outliers:
     def answered(self, tally: Tally, answer: Answer) -> None:
         """Learns how long an answer took, without what a client that reads slowly adds: that may have been too long.
         What cannot be is only remembered, and a client that left says nothing."""
-        watched, timing, life = self.watched[answer.expert], answer.timing, tally.life
+        watched, timing, stream = self.watched[answer.expert], answer.timing, tally.life.stream
         counted = watched.waiting.pop(tally, True)
-        seconds, pace, work = timing.total, watched.plain, OVERHEAD + life.demand.tokens / PROMPT_TOKENS
-        if life.stream:
-            seconds, pace = timing.first or seconds, watched.streams
-        elif (usage := answer.usage) is not None:
-            work += usage.completion_tokens or 0
         if answer.finish_reason is not None:
+            seconds = timing.first or timing.total if stream else timing.total
+            pace, work = (watched.streams if stream else watched.plain), work_of(tally, answer.usage)
             if seconds > FLOOR_SECONDS or counted or self.grey:
                 watched.fold()
                 slow = pace.slow(seconds, work, self.slow)
                 pace.learn((seconds / work,), slow)
                 if not counted:
                     self.count(answer.expert, watched, tally, slow)
-            else:
+            elif len(pace.told) < RECENT:
                 pace.told.append(seconds / work)
         if watched.trial is tally:
             watched.trial = None
@@ -153,8 +152,10 @@ class Outliers:
         """The expert fails all the time, and is left out for that: it is not grey, and begins anew when it is back."""
         name = tally.expert.name
         self.unknown(tally)
-        self.watched[name].fold()
-        self.watched[name].recent.clear()
+        watched = self.watched[name]
+        watched.fold()
+        watched.recent.clear()
+        watched.trial = None
         self.grey.pop(name, None)
 
     def unknown(self, tally: Tally) -> None:
@@ -213,6 +214,9 @@ def _status(failure: Failure) -> int | None:
     return failure.error.about.get("status") if failure.error is not None else None
 
 
-def _work(tally: Tally) -> float:
-    """How much there is to do until the first word, in tokens."""
-    return OVERHEAD + tally.life.demand.tokens / PROMPT_TOKENS
+def work_of(tally: Tally, usage: Usage | None = None) -> float:
+    """How much there is to do until the first word, or for a plain answer with its usage until the last, in tokens."""
+    work, life = OVERHEAD, tally.life
+    if usage is not None and not life.stream:
+        work += usage.completion_tokens or 0
+    return work + life.demand.tokens / PROMPT_TOKENS

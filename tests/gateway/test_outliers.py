@@ -246,3 +246,30 @@ def test_whatever_happens_at_most_half_rest_and_all_come_back(events):
     clock.now += LONGEST_REST
     assert out(health) == []
     assert not any(watched.waiting for watched in health.outliers.watched.values())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_many_quick_answers_between_two_looks_the_first_tell_what_is_usual(stream):
+    clock = Clock()
+    health = Health(clock)
+    usual(health, ["a"], 0.1, stream, times=1000)
+    watched = health.watched["a"]
+    assert len(watched.plain.told) + len(watched.streams.told) == RECENT
+    clock.now += 1.0
+    Asked(health, "a", stream)
+    assert (watched.streams if stream else watched.plain).seen == RECENT
+    assert list(watched.recent) == [False] * RECENT
+
+
+def test_an_expert_that_was_dead_begins_anew_without_the_trial_of_before():
+    clock = Clock()
+    health = Health(clock)
+    grey(health)
+    clock.now += REST + 0.1
+    trial = Asked(health)
+    for _ in range(FAILURES):
+        Asked(health).fails()
+    assert health.grey == {}
+    assert health.watched["a"].trial is None
+    trial.answers(0.5)
+    assert health.under_way_in_all() == 0
