@@ -84,7 +84,21 @@ class _Plain(Struct):
     object: str = ""
 
 
+class _Part(Struct):
+    delta: dict[str, Any]
+    finish_reason: str | None = None
+    index: int = 0
+
+
+class _Event(Struct):
+    choices: Annotated[list[_Part], Meta(max_length=1)]
+    usage: _Usage | None = None
+    error: Any = None
+    object: str = ""
+
+
 _decoded = msgspec.json.Decoder(_Plain).decode
+_decoded_event = msgspec.json.Decoder(_Event).decode
 
 
 def usual(body: bytes, price: Price) -> Chunk | None:
@@ -100,11 +114,18 @@ def usual(body: bytes, price: Price) -> Chunk | None:
         return None
     prompt, completion = told.prompt_tokens, told.completion_tokens
     if told.prompt_tokens_details or told.completion_tokens_details:
-        usage = detailed(prompt, completion, told.prompt_tokens_details, told.completion_tokens_details)
+        usage = _read(told)
         return Chunk(choice.message, choice.finish_reason, usage, price.tokens(usage), body)
     fresh, said = price.rates
     cost = -(-(prompt * fresh + completion * said) // 1_000_000)
     return Chunk(choice.message, choice.finish_reason, Usage(prompt, completion), cost, body)
+
+
+def _read(told: _Usage) -> Usage:
+    prompt, completion = told.prompt_tokens_details, told.completion_tokens_details
+    if prompt or completion:
+        return detailed(told.prompt_tokens, told.completion_tokens, prompt, completion)
+    return Usage(told.prompt_tokens, told.completion_tokens)
 
 
 class Progress:
@@ -150,6 +171,43 @@ class Progress:
         if self._counted and payload.pop("usage", None) is not None:
             data = orjson.dumps(payload)
         return Chunk(delta if isinstance(delta, dict) else {}, choice.get("finish_reason"), usage, None, data)
+
+    def quickly(self, data: bytes) -> Chunk | None:
+        """The same for an event of one choice, or of the usage alone, as almost all servers write it; any other is
+        looked at key by key."""
+        try:
+            if not data.isascii():
+                data.decode()  # what is not looked at is UTF-8, too
+            event = _decoded_event(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        choices, told = event.choices, event.usage
+        if event.error or event.object == "error" or (told is not None and self._counted):
+            return None
+        if not choices:
+            return self._alone(told, data)
+        choice = choices[0]
+        if choice.index:
+            return None
+        self.begun, reason = True, choice.finish_reason
+        if reason:
+            self._open.discard(0)
+            self._finished.add(0)
+        elif 0 not in self._finished:
+            self._open.add(0)
+        if told is None:
+            return Chunk(choice.delta, reason, None, None, data)
+        self._usage = usage = _read(told)
+        return Chunk(choice.delta, reason, usage, None, data)
+
+    def _alone(self, told: _Usage | None, data: bytes) -> Chunk:
+        """The chunk of an event without a choice."""
+        self.begun, self._told = True, False
+        if told is None:
+            return Chunk({}, None, None, None, data)
+        self._usage = usage = _read(told)
+        self._told = self.whole
+        return Chunk({}, None, usage, self.cost(usage) if self._told else None, data)
 
     def _note(self, choices: Any) -> None:
         for choice in choices if isinstance(choices, list) else ():

@@ -245,6 +245,8 @@ def whole(body: bytes, progress: Progress) -> Chunk:
 
 def piece(event: sse.Event, progress: Progress) -> Chunk:
     """The chunk of one event of a stream. Raises ExpertError."""
+    if type(progress) is Progress and not event.name and (chunk := progress.quickly(event.data)) is not None:
+        return chunk
     return progress.take(_event(event, progress), event.data)
 
 

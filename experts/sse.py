@@ -7,14 +7,15 @@ an event ends at an empty line; what stands after the last one is dropped.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from msgspec import Struct, field
 
 LINE_END = re.compile(rb"\r\n|\n|\r")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DONE = b"data: [DONE]\n\n"
 
 
-class Event(NamedTuple):
+class Event(Struct, frozen=True, gc=False):
     """One event: its data lines joined by LF, and its name, empty if it has none."""
 
     data: bytes
@@ -25,32 +26,31 @@ class TooLong(Exception):
     """A line or an event is longer than the reader's cap."""
 
 
-class Reader:
+class Reader(Struct, eq=False):
     """Takes a stream piece by piece, and gives its events."""
 
-    def __init__(self, most: int = 16 * 1024 * 1024) -> None:
-        """`most` caps the bytes of one event and of one line."""
-        self._most = most
-        self._pending: list[bytes] = []
-        self._pending_size = 0
-        self._data: list[bytes] = []
-        self._data_size = 0
-        self._name = b""
-        self._after_cr = False
-        self._at_start = True
+    most: int = 16 * 1024 * 1024
+    """Bytes of one event and of one line."""
+    _pending: list[bytes] = field(default_factory=list)
+    _pending_size: int = 0
+    _data: list[bytes] = field(default_factory=list)
+    _data_size: int = 0
+    _name: bytes = b""
+    _after_cr: bool = False
+    _at_start: bool = True
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that end in this piece. Raises TooLong."""
         if piece.startswith(b"data: ") and piece.endswith(b"\n\n") and not (self._pending or self._data or self._name):
             parts = piece[6:-2].split(b"\n\ndata: ")
-            if piece.count(b"\n") == 2 * len(parts) and b"\r" not in piece and len(piece) <= self._most:
+            if piece.count(b"\n") == 2 * len(parts) and b"\r" not in piece and len(piece) <= self.most:
                 self._after_cr = self._at_start = False
                 return list(map(Event, parts))
         return self._feed(piece)
 
     def skips(self, size: int) -> bool:
         """Whether whole events of as many bytes may be left out here: nothing of another one waits."""
-        return size <= self._most and not (self._pending or self._data or self._name or self._after_cr)
+        return size <= self.most and not (self._pending or self._data or self._name or self._after_cr)
 
     def _feed(self, piece: bytes) -> list[Event]:
         if not piece:
@@ -72,8 +72,8 @@ class Reader:
         if part:
             self._pending.append(part)
             self._pending_size += len(part)
-            if self._pending_size + self._data_size > self._most:
-                raise TooLong(f"an event is longer than {self._most} bytes")
+            if self._pending_size + self._data_size > self.most:
+                raise TooLong(f"an event is longer than {self.most} bytes")
 
     def _line(self, line: bytes, events: list[Event]) -> None:
         if self._at_start:

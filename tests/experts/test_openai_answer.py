@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts.base import Chunk
+from experts.base import Chunk, ExpertError
 from experts.card import Price, Usage
 from experts.openai_answer import Progress, usual
-from experts.openai_http import whole
+from experts.openai_http import piece, whole
+from experts.sse import Event
 
 PRICE = Price(1.0, 2.0, cached=0.1, reasoning=4.0)
 COUNTS = st.sampled_from([0, 1, 250, 10**9, 10**9 + 1, 2**70, -1, 1.0, 1.5, True, None, "1"])
@@ -96,3 +97,65 @@ def test_usage_and_cost_are_read_with_their_details():
 )
 def test_what_is_not_usual_is_left_to_a_closer_look(body):
     assert usual(body, PRICE) is None
+
+
+PARTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "index": st.sampled_from([0, 1, False, 0.0, None]),
+        "delta": MESSAGES,
+        "finish_reason": st.sampled_from(["stop", "", None, 1]),
+    },
+)
+EVENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "choices": st.lists(PARTS, max_size=2) | st.none(),
+        "usage": USAGES | st.none() | st.just([]),
+        "error": st.sampled_from([None, {}, {"message": "no"}]),
+        "object": st.sampled_from(["chat.completion.chunk", "error", None]),
+    },
+)
+STATE = ("begun", "whole", "_told", "_usage", "_open", "_finished")
+
+
+@given(events=st.lists(EVENTS, max_size=5), counted=st.booleans())
+def test_events_read_in_one_step_are_those_read_key_by_key(events, counted):
+    quick, slow = Progress(PRICE, counted), Progress(PRICE, counted)
+    for event in filter(fits, events):
+        data = orjson.dumps(event)
+        before = [str(getattr(quick, name)) for name in STATE]
+        chunk = quick.quickly(data)
+        if chunk is None:
+            assert [str(getattr(quick, name)) for name in STATE] == before
+            chunk = quick.take(orjson.loads(data), data)
+        assert chunk == slow.take(orjson.loads(data), data)
+        assert [getattr(quick, name) for name in STATE] == [getattr(slow, name) for name in STATE]
+    assert quick.rest() == slow.rest()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"choices":[{"delta":{"content":"x"}}],"id":"\xff"}',
+        b'{"choices":[{"delta":{"content":"\\ud800"}}]}',
+        b'{"choices":[{"delta":{"content":"x"}}]',
+        b'{"choices":[{"delta":{"content":"x"}}]} x',
+        b'{"choices":[{"delta":{"content":"x"}}],"error":{"message":"no"}}',
+        b'{"object":"error","choices":[],"message":"no"}',
+        b'{"detail":"no"}',
+        b"[]",
+        b"",
+        b"[" * 100_000,
+    ],
+)
+def test_an_event_that_is_not_usual_is_left_to_a_closer_look(data):
+    progress = Progress(PRICE)
+    assert progress.quickly(data) is None
+    assert not progress.begun
+
+
+def test_what_an_event_says_of_itself_is_looked_at_closely_where_it_has_a_name():
+    progress = Progress(PRICE)
+    with pytest.raises(ExpertError, match="the expert failed"):
+        piece(Event(b'{"choices":[],"message":"no"}', b"error"), progress)
