@@ -12,6 +12,7 @@ import orjson
 import uvloop
 
 from bench.speed.arithmetic import MICRO
+from bench.speed.begins import Bursts, Steady
 from bench.speed.many import Many
 from bench.speed.processes import cpu_seconds, end, python, start
 from bench.speed.runs import Closed, Job, Open
@@ -31,7 +32,14 @@ class Run(Protocol):
         ...
 
 
-KINDS: dict[str, Callable[[Job], Run]] = {"closed": Closed, "many": Many, "open": Open, "streams": Streams}
+KINDS: dict[str, Callable[[Job], Run]] = {
+    "bursts": Bursts,
+    "closed": Closed,
+    "many": Many,
+    "open": Open,
+    "steady": Steady,
+    "streams": Streams,
+}
 
 
 async def carry_out(job: Job) -> dict[str, Any]:

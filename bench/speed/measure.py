@@ -17,6 +17,10 @@ LONG_BYTES = 97_000
 LONG_CONNECTIONS = 16
 FAST_US, SLOW_US = 2_000, 10_000
 """Paces of streams: 500 and 100 chunks a second."""
+SHORT_CHUNKS, BURSTS = 5, 5
+"""Streams of bursts have so many chunks; so many bursts follow the one on new connections."""
+AGAIN_CHUNKS = 25
+"""Streams that begin one by one have so many: 64 of them begin 256 times a second."""
 MEGA = 1e6
 
 Tick = Callable[[str], None]
@@ -37,7 +41,7 @@ class Plan:
     @property
     def steps(self) -> int:
         """How many runs one target takes, for the progress bar."""
-        return self.rounds * (len(self.levels) + 10)
+        return self.rounds * (len(self.levels) + 14)
 
 
 FULL = Plan()
@@ -75,8 +79,11 @@ class Session:
         opened = {who.name: self.run(who, "open", 64, rate=self.plan.rate) for who in (target, self.direct)}
         slow = {who.name: self.streams(who, SLOW_US) for who in (target, self.direct)}
         fast = {who.name: self.streams(who, FAST_US) for who in (target, self.direct)}
+        bursts = {who.name: self.begins(who, "bursts", SHORT_CHUNKS) for who in (target, self.direct)}
+        steady = {who.name: self.begins(who, "steady", AGAIN_CHUNKS) for who in (target, self.direct)}
         long = {who.name: self.run(who, "closed", LONG_CONNECTIONS, size=LONG_BYTES) for who in (target, self.direct)}
-        runs = [*levels.values(), *alone.values(), *(each[target.name] for each in (opened, slow, fast, long))]
+        pairs = (opened, slow, fast, bursts, steady, long)
+        runs = [*levels.values(), *alone.values(), *(each[target.name] for each in pairs)]
         return {
             "levels": {level: flat(run) for level, run in levels.items()},
             "added_us": {share: apart(alone["through"], alone["direct"], "latency_us", share) for share in SHARES},
@@ -84,7 +91,12 @@ class Session:
             "open_added_us": {
                 share: apart(opened[target.name], opened["direct"], "latency_us", share) for share in SHARES
             },
-            "first_added_us": apart(slow[target.name], slow["direct"], "first_us", "p50"),
+            "first_added_us": {
+                "one_by_one": firsts(steady[target.name], steady["direct"], "kept_us"),
+                "burst": firsts(bursts[target.name], bursts["direct"], "kept_us"),
+                "burst_new": firsts(bursts[target.name], bursts["direct"], "new_us"),
+            },
+            "short_stream_cpu_us": bursts[target.name]["cpu_us"],
             "streams": {
                 name: streamed(pair[target.name], pair["direct"]) for name, pair in (("100", slow), ("500", fast))
             },
@@ -95,6 +107,10 @@ class Session:
     def streams(self, target: Target, every_us: int) -> Figures:
         """A burst of streams at a pace."""
         return self.run(target, "streams", self.plan.streams, every_us=every_us)
+
+    def begins(self, target: Target, kind: str, chunks: int) -> Figures:
+        """When first chunks come, of streams that begin together (`bursts`) or one by one (`steady`)."""
+        return self.run(target, kind, self.plan.streams, every_us=SLOW_US, chunks=chunks, bursts=BURSTS)
 
     def ceiling(self) -> Figures:
         """What the upstream and the generator can do without anybody between them."""
@@ -128,7 +144,13 @@ def streamed(run: Figures, direct: Figures) -> Figures:
         "delay_p99_us": run["delay_us"]["p99"],
         "direct_p50_us": direct["delay_us"]["p50"],
         "direct_p99_us": direct["delay_us"]["p99"],
-        "first_p50_us": run["first_us"]["p50"],
+    }
+
+
+def firsts(through: Figures, direct: Figures, connections: str) -> Figures:
+    """What the way through adds to first chunks over new or kept connections, beside what they take without it."""
+    return {share: apart(through, direct, connections, share) for share in SHARES} | {
+        f"direct_{share}": direct[connections][share] for share in SHARES
     }
 
 

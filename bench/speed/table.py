@@ -62,14 +62,21 @@ def _rate(levels: Figures, level: str) -> str:
 LATENCY: Sequence[tuple[str, Callable[[Figures], str]]] = (
     ("added µs p50 / p99, 1 at once", lambda each: pair(each["added_us"]["p50"], each["added_us"]["p99"])),
     ("100 a second", lambda each: pair(each["open_added_us"]["p50"], each["open_added_us"]["p99"])),
-    ("first chunk added µs", lambda each: number(each["first_added_us"])),
+    ("first chunk added µs p50 / p99, streams one by one", lambda each: _first(each, "one_by_one")),
+    ("all at once", lambda each: _first(each, "burst")),
+    ("all at once, new connections", lambda each: _first(each, "burst_new")),
     ("chunk delay µs p50 / p99 (direct)", lambda each: _delay(each["streams"]["100"])),
     ("CPU µs a chunk, 100/s", lambda each: number(each["streams"]["100"]["cpu_us"])),
     ("500/s", lambda each: number(each["streams"]["500"]["cpu_us"])),
+    ("CPU µs a stream of 5 chunks", lambda each: number(each["short_stream_cpu_us"])),
     ("delivered /s at 500/s", lambda each: number(each["streams"]["500"]["chunks_per_second"])),
     ("97 kB prompt CPU µs", lambda each: number(each["long"]["cpu_us"])),
     ("errors", lambda each: ", ".join(f"{count} {name}" for name, count in each["errors"].items()) or "0"),
 )
+
+
+def _first(each: Figures, how: str) -> str:
+    return pair(each["first_added_us"][how]["p50"], each["first_added_us"][how]["p99"])
 
 
 def _delay(each: Figures) -> str:

@@ -201,7 +201,6 @@ async def test_each_kind_of_load_is_counted_against_the_upstream():
     assert counted["requests"] == 50
     assert opened["requests"] > 0
     assert streams["chunks"] == 80
-    assert streams["first_us"]["p50"] > 0
     assert 0 < streams["delay_us"]["p50"] <= streams["delay_us"]["p99"]
     assert {str(each["errors"]) for each in (closed, counted, opened, streams)} == {"{}"}
 
