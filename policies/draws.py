@@ -22,7 +22,7 @@ logger = getLogger("lyceum")
 DRAW_SECONDS = 0.1
 """How long bookings gather before they go to the store together: nobody waits for them."""
 SOON_SECONDS = 0.01
-"""How long they gather for whoever waits."""
+"""How long they gather for whoever waits; after an answer of the store also what gives money back to the budgets."""
 
 Waiting = Sequence["asyncio.Future[None]"]
 """Those who are told once calls are durable."""
@@ -48,7 +48,7 @@ class Draws:
 
     def gather(self, one: Slice) -> None:
         """The first call of a slice has ended since the store was told."""
-        if not self._gathered:
+        if self._timer is None:
             self._flush_after(DRAW_SECONDS)
         self._gathered.append(one)
         one.low = min(one.low, one.free)
@@ -116,7 +116,8 @@ class Draws:
         for each in told:
             _answer(each, error)
         if self._gathered:  # perhaps what could not be told before
-            self._flush_after(SOON_SECONDS)
+            soon = any(one.told or one.unspent for one in self._gathered)
+            self._flush_after(SOON_SECONDS if soon else DRAW_SECONDS)
 
 
 def _all(draws: Sequence[Draw], book: Book) -> list[Moves | None]:

@@ -13,7 +13,7 @@ from experts.base import SetupError
 from policies import journal
 from policies.journal import Part
 from policies.schema import connect
-from policies.stored import MIGRATIONS
+from policies.stored import MIGRATIONS, PAGE_BYTES
 from policies.writer import begin
 
 INSERT = "INSERT INTO groups (first, last, cost, lines, checksum) VALUES (?, ?, ?, ?, ?)"
@@ -53,7 +53,7 @@ def take_over(path: Path) -> None:
 
 
 def _take_over(path: Path, parts: Sequence[Part]) -> None:
-    with closing(connect(path, MIGRATIONS, "full")) as connection:
+    with closing(connect(path, MIGRATIONS, "full", PAGE_BYTES)) as connection:
         begin(connection)
         for part in parts:
             bring_in(connection, part)

@@ -26,7 +26,7 @@ from policies.imports import bring_in, insert, take_over
 from policies.journal import Journal, Part
 from policies.record import Record
 from policies.rows import Line, Row, add
-from policies.stored import MIGRATIONS
+from policies.stored import MIGRATIONS, PAGE_BYTES
 from policies.writer import RETRY_SECONDS, Writer
 
 logger = getLogger("lyceum")
@@ -51,7 +51,7 @@ class Ledger(Record):
     def __init__(self, path: Path, durability: Durability = "full") -> None:
         super().__init__(path)
         take_over(path)
-        self._writer: Writer[Group | Part] = Writer(path, MIGRATIONS, _store, durability)
+        self._writer: Writer[Group | Part] = Writer(path, MIGRATIONS, _store, durability, PAGE_BYTES)
         self._journal = Journal(path) if durability == "normal" else None
         self._open: Group | None = None
         self._gathering: asyncio.TimerHandle | None = None

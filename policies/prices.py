@@ -18,7 +18,7 @@ from experts.base import SetupError
 from experts.card import Price
 from policies.repair import repaired
 from policies.schema import connect, reader
-from policies.stored import MIGRATIONS
+from policies.stored import MIGRATIONS, PAGE_BYTES
 from policies.writer import begin
 
 logger = getLogger("lyceum")
@@ -43,7 +43,7 @@ def keep(path: Path, prices: Iterable[Price], now: float) -> None:
 
 
 def _write(path: Path, new: list[tuple[str, float, bytes]]) -> None:
-    with closing(connect(path, MIGRATIONS, "full")) as connection:
+    with closing(connect(path, MIGRATIONS, "full", PAGE_BYTES)) as connection:
         begin(connection)
         connection.executemany(KEEP, new)
         connection.execute("COMMIT")

@@ -22,16 +22,22 @@ BUSY_SECONDS = 5.0
 """How long to wait for another process that writes."""
 TURN_SECONDS = 0.002
 """Between two looks whether another process is done."""
+PAGE_BYTES = 4096
+"""Of a new file; each page that changes is written as a whole, with every transaction."""
+LOG_BYTES = 4 << 20
+"""About so much is written to a file's log before it goes into the file itself."""
 
 
-def connect(path: Path, migrations: Sequence[Migration], durability: str = "full") -> sqlite3.Connection:
-    """A connection in WAL mode; commits are as durable as SQLite's `synchronous` says.
+def connect(
+    path: Path, migrations: Sequence[Migration], durability: str = "full", page: int = PAGE_BYTES
+) -> sqlite3.Connection:
+    """A connection in WAL mode; commits are as durable as SQLite's `synchronous` says. `page`: its bytes in a new file.
     Raises SetupError, whose cause is SQLite's error if it has one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(connection, path, migrations, durability)
+            _prepare(connection, path, migrations, durability, page)
         except BaseException:
             connection.close()
             raise
@@ -67,8 +73,11 @@ def reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration], durability: str) -> None:
+def _prepare(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration], durability: str, page: int
+) -> None:
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+    connection.execute(f"PRAGMA page_size = {page}")
     # In this order: another process that makes the file now names it in the transaction that makes its tables.
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -76,6 +85,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
         raise SetupError(f"{path}: this SQLite file belongs to another program; name another file")
     # SQLite itself does not wait for another process that does so at the same time.
     patiently(connection, "PRAGMA journal_mode = WAL", BUSY_SECONDS, TURN_SECONDS)
+    pages = LOG_BYTES // connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
     connection.execute(f"PRAGMA synchronous = {durability}")
     _migrate(connection, path, migrations)
     connection.execute("PRAGMA busy_timeout = 0")  # the writer takes turns in its own way

@@ -10,6 +10,9 @@ import orjson
 
 from policies.rows import COLUMNS, SETTLED
 
+PAGE_BYTES = 16384
+"""Of a new file: its records are large, and the system is asked once for each page that is written."""
+
 
 def decisions_and_outcomes(connection: sqlite3.Connection) -> None:
     """The first tables."""

@@ -11,13 +11,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from logging import getLogger
 from pathlib import Path
 from typing import Any, Generic
 
 from experts.base import SetupError
 from policies.batches import Batches, Item, StoreUnavailable, refused
-from policies.schema import BUSY_SECONDS, Migration, connect, patiently
+from policies.schema import BUSY_SECONDS, PAGE_BYTES, Migration, connect, patiently
 
 logger = getLogger("lyceum")
 
@@ -40,10 +41,19 @@ ITEM_ERRORS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, Typ
 class Writer(Generic[Item]):
     """The one writer of a file in this process. Other processes may write the same file."""
 
-    def __init__(self, path: Path, migrations: Sequence[Migration], work: Work[Item], durability: str = "full") -> None:
-        """Opens or makes the file. `durability`: SQLite's `synchronous`. Raises SetupError."""
-        self._path, self._migrations, self._do, self._durability = path, migrations, work, durability
-        self._connection: sqlite3.Connection | None = connect(path, migrations, durability)
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[Migration],
+        work: Work[Item],
+        durability: str = "full",
+        page: int = PAGE_BYTES,
+    ) -> None:
+        """Opens or makes the file. `durability`: SQLite's `synchronous`; `page`: bytes of a new file's pages. Raises
+        SetupError."""
+        self._path, self._do = path, work
+        self._connect = partial(connect, path, migrations, durability, page)
+        self._connection: sqlite3.Connection | None = self._connect()
         self._failed: str | None = None
         self.commits = 0
         """How many transactions ended well."""
@@ -91,7 +101,7 @@ class Writer(Generic[Item]):
 
     def _transaction(self, items: Sequence[Item]) -> Sequence[Any]:
         if self._connection is None:
-            self._connection = connect(self._path, self._migrations, self._durability)
+            self._connection = self._connect()
         connection = self._connection
         try:
             begin(connection)

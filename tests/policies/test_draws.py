@@ -7,7 +7,7 @@ import pytest
 
 from policies.batches import StoreUnavailable
 from policies.book import Book, Moves, Operation
-from policies.draws import Draws
+from policies.draws import DRAW_SECONDS, SOON_SECONDS, Draws
 from policies.lease import Part, Slice
 from policies.payers import Payer, Seen
 from policies.slices import Draw
@@ -166,3 +166,34 @@ async def test_a_sum_that_cannot_be_booked_takes_no_other_with_it(store, caplog)
     await store.answer()
     assert not any(one.busy for one in slices if not one.running)
     assert caplog.messages == ["calls of the slice one cannot be booked (ValueError)"]
+
+
+async def test_after_an_answer_only_what_somebody_waits_for_or_gives_back_goes_at_once(store, monkeypatch):
+    """Under load that would be a transaction for each answer of the store."""
+    after: list[float] = []
+    monkeypatch.setattr(store.draws, "_flush_after", after.append)
+    one = held(store, "one")
+    for spare, cost, waits in ((99, 1, False), (0, 1, False), (99, 1, True)):
+        ended(one, cost)
+        store.draws.flush()
+        one.spare = spare
+        ended(one, cost)
+        if waits:
+            store.draws.durable(one).cancel()
+        after.clear()
+        await store.answer()
+        assert after == [DRAW_SECONDS if spare and not waits else SOON_SECONDS]
+        store.draws.flush()
+        await store.answer()
+
+
+async def test_a_sum_that_is_stuck_keeps_no_other_from_being_told(store):
+    one, two = held(store, "one"), held(store, "two")
+    ended(one, 1)
+    store.draws.flush()
+    ended(one, 1)
+    store.draws.flush()
+    await store.answer(StoreUnavailable("full"))
+    ended(two, 1)
+    await asyncio.sleep(DRAW_SECONDS + 0.05)
+    assert [operation.also for operation, _ in store.asked] == [("two",)]

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from policies.accounts import Accounts
 from policies.batches import StoreUnavailable
 from policies.book import Book, Hold, Operation
-from policies.limits import Limit
+from policies.limits import Limit, Rate
 from policies.periods import Period
 from tests.policies.test_accounts import Clock
 from tests.policies.test_book import BEFORE_THE_CLOCKS_CHANGE, sized
@@ -271,4 +271,24 @@ async def test_who_comes_after_a_failure_is_served_by_the_slice_that_took_the_fa
     await rows.answer()
     assert isinstance(calls[0].exception(), StoreUnavailable)
     assert len({each.result().slice for each in calls[1:]}) == len(accounts._leases._current) == 1
+    await accounts._patience.close()
+
+
+async def test_what_the_store_has_missed_is_not_swept_as_the_dead_s():
+    rows, clock = Rows(asyncio.get_running_loop()), Clock()
+    accounts = Accounts(rows, LIMITS[:1], [Rate("fast", requests_per_minute=9)], clock, longest_wait=1e9)  # type: ignore[arg-type] # no reservations()
+    granted: Any = accounts.request("call", {}, 10_000)
+    rows.work()
+    await asyncio.sleep(0)
+    rows.broken = "before"
+    accounts.end(granted.result(), 7)
+    clock.now += 1000
+    for broken in ("before", "", ""):
+        await rows.answer()
+        rows.broken = broken
+        sweeping = asyncio.create_task(accounts.sweep())
+        await asyncio.sleep(0)
+        await rows.answer()
+        await sweeping
+    assert [(one.state, one.cost) for one in rows.reservations.values()] == [("settled", 7)]
     await accounts._patience.close()

@@ -10,8 +10,8 @@ import pytest
 from policies.base import Ask
 from policies.ledger import GATHER_SECONDS, Ledger
 from policies.rows import SETTLED, OutcomeRow, SettlementRow, brought, hash_of, readable
-from policies.schema import connect
-from policies.stored import MIGRATIONS
+from policies.schema import connect, reader
+from policies.stored import MIGRATIONS, PAGE_BYTES
 from tests.policies.test_ledger import ANSWER, decided, opened
 
 
@@ -109,8 +109,19 @@ async def test_rows_of_the_first_layout_are_taken_over(path):
         assert ledger.spend(0.0, 200.0) == story["cost"] == 1_500
         assert ledger.damaged() == []
     assert story["decisions"][0]["estimates"]["small"]["cost_high"] == 2_000
+    with closing(connect(path, MIGRATIONS, "full", PAGE_BYTES)) as connection:
+        pages = {
+            name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "wal_autocheckpoint")
+        }
+    assert pages == {"page_size": 4096, "wal_autocheckpoint": 1024}
     assert story["outcomes"][0]["image_tokens"] is None
     assert (story["decisions"][0]["last"], story["outcomes"][0]["completion_tokens"]) == (True, 2)
+
+
+async def test_a_new_file_has_large_pages(path):
+    async with opened(path):
+        with closing(reader(path)) as connection:
+            assert connection.execute("PRAGMA page_size").fetchone()[0] == PAGE_BYTES
 
 
 async def test_the_name_of_a_request_tells_when_to_look_for_its_story(path):
