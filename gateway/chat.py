@@ -199,58 +199,65 @@ def usage(tokens: Usage | None) -> dict[str, Any] | None:
 class Events:
     """Turns chunks into server-sent events: the model's name on each, usage only for a client that asked for it."""
 
+    first = theirs = ours = b""
+    """The expert's first event; how it writes its name, and what stands there instead."""
+    usage: Usage | None = None
+    sent_usage = False
+    owed = b""
+    """The event with the usage alone: it waits for the end, when the cost is known."""
+
     def __init__(self, request: Request, model: str, created: int) -> None:
         self.wants_usage = wants_usage(request)
-        self.model = model
-        self.head = {"id": _id(request.id), "object": "chat.completion.chunk", "created": created, "model": model}
-        self.theirs = self.ours = b""
-        self.usage: Usage | None = None
-        self.sent_usage = False
-        self.owed = b""
-        """The event with the usage alone: it waits for the end, when the cost is known."""
+        self.id, self.model, self.created = request.id, model, created
 
     def of(self, chunk: Chunk) -> bytes:
         """The event of a chunk; empty when the client is to see nothing of it."""
-        if chunk.usage is not None:
-            self.usage, self.owed = chunk.usage, b""
-        data = self._own(chunk) if chunk.data is None else self._foreign(chunk, chunk.data)
+        data, told = chunk.data, chunk.usage
+        if told is not None:
+            self.usage, self.owed = told, b""
+        if data is None:
+            data = self._own(chunk)
+        else:  # the expert's own bytes, but for the name and the usage that only we asked for
+            if not self.theirs:
+                data = self._first(data)
+            elif self.theirs != self.ours:
+                data = data.replace(self.theirs, self.ours, 1)
+            if self.wants_usage:
+                if told is not None and not chunk.delta and chunk.finish_reason is None:
+                    self.owed = data
+                    return b""
+                self.sent_usage = self.sent_usage or (told is not None and data.find(b'"usage"') >= 0)
+            elif data.find(b'"usage"') >= 0:
+                data = _without_usage(chunk, data)
         return b"data: %b\n\n" % data if data else b""
-
-    def _foreign(self, chunk: Chunk, data: bytes) -> bytes:
-        """The expert's own bytes, but for the name and the usage that only we asked for."""
-        if not self.theirs:
-            data = self._first(data)
-        elif self.theirs != self.ours:
-            data = data.replace(self.theirs, self.ours, 1)
-        if self.wants_usage:
-            if chunk.usage is not None and not chunk.delta and chunk.finish_reason is None:
-                self.owed = data
-                return b""
-            self.sent_usage = self.sent_usage or (chunk.usage is not None and data.find(b'"usage"') >= 0)
-            return data
-        if data.find(b'"usage"') < 0:
-            return data
-        return _without_usage(data)
 
     def _first(self, data: bytes) -> bytes:
         """Learns how the expert writes its name; an answer given whole becomes one delta."""
-        event: dict[str, Any] = orjson.loads(data)
-        self.head |= {key: event[key] for key in ("id", "created") if key in event}
-        if event.get("object") == "chat.completion":
-            choices = [_as_delta(choice) for choice in event.get("choices", [])]
-            data = orjson.dumps({**event, "object": "chat.completion.chunk", "choices": choices})
-        found = MODEL.search(data)
-        if found is None or data.count(b'"model"') != 1:
-            return renamed(data, self.model)
-        self.theirs, self.ours = found.group(), b'"model":' + orjson.dumps(self.model)
-        return data.replace(self.theirs, self.ours, 1)
+        self.first = data
+        if data.find(b'"chat.completion"') >= 0 or data.find(b"\\") >= 0:
+            event: dict[str, Any] = orjson.loads(data)
+            if event.get("object") == "chat.completion":
+                choices = [_as_delta(choice) for choice in event.get("choices", [])]
+                data = orjson.dumps({**event, "object": "chat.completion.chunk", "choices": choices})
+        out = renamed(data, self.model)
+        names = NAMES.get(self.model)
+        if names is not None and data.count(KEY) == 1 and data.find(names[0]) >= 0:
+            self.theirs, self.ours = names
+        return out
+
+    def head(self) -> dict[str, Any]:
+        """What events of our own begin with: as the expert's do."""
+        event = orjson.loads(self.first) if self.first else {}
+        told = {key: event[key] for key in ("id", "created") if key in event}
+        head = {"id": _id(self.id), "object": "chat.completion.chunk", "created": self.created, "model": self.model}
+        return {**head, **told}
 
     def _own(self, chunk: Chunk) -> bytes:
         if not chunk.delta and chunk.finish_reason is None:
             return b""
         choice = {"index": 0, "delta": dict(chunk.delta), "finish_reason": chunk.finish_reason, "logprobs": None}
         mark = {"lyceum": {"continued_by": chunk.continued_by}} if chunk.continued_by else {}
-        return orjson.dumps({**self.head, "choices": [choice], **mark})
+        return orjson.dumps({**self.head(), "choices": [choice], **mark})
 
     def end(self, cost: int, counted: Usage | None) -> bytes:
         """The usage event if it is still owed, with the cost in nano-dollars, then the end of the stream. `counted` is
@@ -258,13 +265,15 @@ class Events:
         tokens = self.usage or counted
         if not self.wants_usage or tokens is None or (self.sent_usage and not self.owed):
             return sse.DONE
-        data = self.owed or orjson.dumps({**self.head, "choices": [], "usage": usage(tokens)})
+        data = self.owed or orjson.dumps({**self.head(), "choices": [], "usage": usage(tokens)})
         told = b'"lyceum":{"cost":%b}}' % money(cost)
         return b"data: %b,%b\n\n" % (data.rstrip().removesuffix(b"}"), told) + sse.DONE
 
 
-def _without_usage(data: bytes) -> bytes:
+def _without_usage(chunk: Chunk, data: bytes) -> bytes:
     """An event without its usage; empty if it was there for nothing else."""
+    if not chunk.delta and data.find(b'"choices":[]') >= 0 and data.count(b'"choices"') == 1:
+        return b""
     event = orjson.loads(data)
     event.pop("usage", None)
     return orjson.dumps(event) if event.get("choices") else b""
