@@ -38,6 +38,13 @@ def sized(size: int) -> bytes:
     return b"%x\r\n" % size
 
 
+@lru_cache(maxsize=4096)
+def line_of(size: int) -> bytes:
+    """The line before a chunk of HTTP that is so long in all; empty where none is."""
+    lines = (sized(size - digits - 4) for digits in (1, 2, 3) if size > digits + 4)
+    return next((line for line in lines if len(line) + int(line, 16) + 2 == size), b"")
+
+
 class Frame(Struct, frozen=True, gc=False):
     """A chunk of HTTP of one length around the words, and where they stand in it."""
 
@@ -85,8 +92,7 @@ class Alike:
         return self.frames.setdefault(size, found)
 
     def _frame(self, size: int) -> Frame:
-        lines = (sized(size - digits - 4) for digits in (1, 2, 3) if size > digits + 4)
-        line = next((line for line in lines if len(line) + int(line, 16) + 2 == size), b"")
+        line = line_of(size)
         begin, end = len(line) + len(self.before), size - len(self.tail)
         if not line or begin > end:
             return NO_FRAME

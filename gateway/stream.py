@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -17,10 +18,10 @@ from experts.openai_errors import of_transport
 from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece
 from gateway import chat
 from gateway.alike import TRIES, Alike
-from gateway.call import says_something
 from gateway.cap import LENGTH, MOST_LETTERS, beyond, room
 from gateway.sink import Call
 from gateway.turn import Line
+from policies.groups import Group
 
 if TYPE_CHECKING:
     from gateway.hot import Hot
@@ -44,6 +45,8 @@ class Stream(Call, kw_only=True, eq=False):
     line: Line
     alike: Alike
     held: list[bytes] = field(default_factory=list)
+    """Events that wait: for the head, or for the last one."""
+    row: Group | None = None
     begun: bool = False
     open: bool = False
     ended: bool = False
@@ -110,7 +113,7 @@ class Stream(Call, kw_only=True, eq=False):
         self.letters += len(text)
         if self.line.paused:
             self.slow()
-        if self.chunks > self.calm or self.letters > self.most or self.usage is not None:
+        if self.chunks > self.calm or self.letters > self.most:
             self.suspect()
         return True
 
@@ -128,26 +131,31 @@ class Stream(Call, kw_only=True, eq=False):
     def read(self, data: bytes) -> None:
         """The events of a piece; held back until they say something. Raises ExpertError and TooLong."""
         out: list[bytes] = []
-        done = speaks = False
+        done, progress, events = False, self.progress, self.events
         try:
-            events = self.reader.feed(data)
-            for event in events:
+            for event in self.reader.feed(data):
                 if event.data == b"[DONE]":
-                    done = True
+                    done = progress.whole
+                    if not done:
+                        progress.end()
                     break
-                chunk = piece(event, self.progress)
+                chunk = piece(event, progress)
                 self.note(chunk)
-                out.append(self.events.of(chunk))
-                speaks = speaks or says_something(chunk)
-        finally:  # also what came before an error: it is noted as said
-            self.pass_on(out)
+                out.append(events.of(chunk))
+        except (ExpertError, sse.TooLong):
+            self.pass_on(out)  # what came before it is noted as said
+            raise
         if done:
+            self.held += out
             self.end()
-        elif not self.begun and speaks:
-            self.life.when_durable(None, self.begin)
-        elif self.begun and events:
+            return
+        self.pass_on(out)
+        if not self.begun:
+            if self.letters or not self.plain or self.finish_reason:  # it says more than the name of a role
+                self.life.when_durable(None, self.begin)
+        elif out:
             self.alike.learn(data, chunk, out[-1])
-        self.quick = self.begun and not self.ended and self.reader.skips(LARGEST_READ)
+        self.quick = self.begun and self.reader.skips(LARGEST_READ)
         if self.exchange is not None:
             self.exchange.quick = self.at_once if self.quick and self.alike.before else None
 
@@ -162,10 +170,10 @@ class Stream(Call, kw_only=True, eq=False):
         self.held.clear()
 
     def pass_on(self, out: list[bytes]) -> None:
-        """To the client, once it has been sent the head."""
-        if not self.begun:
-            self.held += out
-        elif data := b"".join(out):
+        """To the client, once it has been sent the head; after what is held."""
+        self.held += out
+        if self.begun and (data := b"".join(self.held)):
+            self.held.clear()
             self.life.turn.put(data)
             if self.line.paused:
                 self.slow()
@@ -179,14 +187,33 @@ class Stream(Call, kw_only=True, eq=False):
     def end(self) -> None:
         """The expert said that it is done. Raises ExpertError unless the answer is whole."""
         self.progress.end()
-        self.ended = True
+        self.ended, self.quick = True, False
         if self.exchange is not None:
+            self.exchange.quick = None
             self.exchange.hasten(SECONDS_TO_END)
         if rest := self.progress.rest():
             self.note(rest)
             self.events.of(rest)
-        row = self.settle(self.answer(), "answered")
-        self.life.when_durable(row, self.finish)
+        self.row = row = self.settle(self.answer(), "answered")
+        last = row or self.life.recorded  # groups end in the order in which they were begun
+        if last is None or last.done:
+            self.recorded()
+        else:
+            last.then(self.recorded)
+            if self.begun and self.held:  # what must wait for a disk is not to keep words back
+                asyncio.get_running_loop().call_soon(self.let_go)
+
+    def let_go(self) -> None:
+        """What is held goes to the client, if it is still there."""
+        if self.begun and self.held and not self.life.gone:
+            self.pass_on([])
+
+    def recorded(self) -> None:
+        """The answer is in the ledger, or cannot be."""
+        row, recorded = self.row, self.life.recorded
+        if (row is not None and row.error) or (recorded is not None and recorded.error):
+            self.let_go()
+        self.life.durable(row, self.finish)
 
     def cut(self) -> None:
         """The expert goes on beyond what was reserved for it: the answer ends here, as if it had kept to its cap."""
@@ -205,7 +232,9 @@ class Stream(Call, kw_only=True, eq=False):
         """What is still owed, and the end of the stream."""
         if not self.begun:
             self.begin()
-        self.life.turn.finish(self.events.end(self.life.total, self.life.usage))
+        self.held.append(self.events.end(self.life.total, self.life.usage))
+        self.life.turn.finish(b"".join(self.held))
+        self.held.clear()
         self.life.over()
 
     def on_end(self) -> None:

@@ -78,15 +78,16 @@ class Tally(Struct, eq=False):
             self.first = self.life.school.clock() - self.started
         self.chunks += 1
         self.last = chunk
-        delta = chunk.delta
-        text = delta.get("content")
-        if type(text) is str:
-            self.said.append(text)
-            self.letters += len(text)
-        elif text:
-            self.plain = False
-        if sum(map(bool, delta.values())) > bool(text) + bool(delta.get("role")):
-            self.plain = False  # more than the text and a role has something in it
+        if delta := chunk.delta:
+            text = delta.get("content")
+            if type(text) is str:
+                self.said.append(text)
+                self.letters += len(text)
+            elif text:
+                self.plain = False
+            if len(delta) > 1 or text is None:
+                others = sum(map(bool, delta.values())) - bool(text) - bool(delta.get("role"))
+                self.plain = self.plain and not others  # else more than the text and a role has something in it
         if chunk.usage is not None:
             self.usage = chunk.usage
         if chunk.cost is not None:
