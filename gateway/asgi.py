@@ -52,7 +52,7 @@ async def serve(handler: Handler, scope: Scope, receive: Receive, reply: ASGIRep
         body = await _body(headers, receive, cap)
     except APIError as error:
         call = HTTPCall(scope["method"], scope["path"], headers, b"", reply.request_id.decode())
-        await send_error(reply, formed(error, call))
+        await send_error(reply, formed(error, call.path, call.id))
         return
     if body is None:
         return

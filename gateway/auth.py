@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experts.base import SetupError
 from experts.build import convert
@@ -17,6 +17,9 @@ from experts.catalog import Catalog
 from gateway.errors import APIError
 from policies.keys import Key, pepper
 from policies.keys import Keys as VirtualKeys
+
+if TYPE_CHECKING:
+    from gateway.turn import Head
 
 PREFIX = "lyc-"
 SCHEME = b"bearer "
@@ -66,6 +69,12 @@ class Keys:
         header = headers.get(b"authorization", b"")
         name = self.named.get(header)
         return self._name(header) if name is None else name
+
+    def of(self, head: Head) -> str:
+        """The same of a request; its head is told the name if that is good for as long as the configuration is."""
+        name = self.name(head.headers)
+        head.key = self.named.get(head.headers.get(b"authorization", b""), "")
+        return name
 
     def _name(self, header: bytes) -> str:
         presented = hashlib.sha256(header[len(SCHEME) :]).digest()

@@ -99,7 +99,7 @@ class Door:
             else:
                 await handler(call, reply)
         except Exception as error:  # noqa: BLE001 the marked boundary: a bug, a store or an expert that failed
-            known = formed(errors.of(error), call)
+            known = formed(errors.of(error), call.path, call.id)
             errors.log(known, error, call.path, call.id)
             if reply.started:  # a stream: it ends with an error event and without [DONE]
                 await reply.write(known.event())
@@ -107,16 +107,19 @@ class Door:
             else:
                 await send_error(reply, known)
 
+    def hot(self, route: str, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether requests with such a head may be answered in callbacks."""
+        return route == "/v1/chat/completions" and IDEMPOTENCY_KEY not in headers
+
     def now(self, turn: Turn) -> bool:
-        """Answers a turn in callbacks, if its route and its request allow that; else a handler must."""
-        call = turn.call
-        if turn.route != "/v1/chat/completions" or IDEMPOTENCY_KEY in call.headers:
+        """Answers a turn in callbacks, if its head and its request allow that; else a handler must."""
+        head, school = turn.head, self.school
+        if not head.hot:
             return False
-        school = self.school
         try:
-            key, request = self.keys.name(call.headers), chat.parse(call.body, call.id)
+            key, request = head.key or self.keys.of(head), chat.parse(turn.body, turn.id)
             life = hot.Hot(school, request, school.policy, AUTO, key, turn=turn, door=self)
-            born(life, call.headers)
+            born(life, head.headers)
             body = request.body
             if body is not None and not body.plain and NAMED in body.data:
                 return False
@@ -126,7 +129,7 @@ class Door:
             life.begin()
         except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
             known = errors.of(error)
-            errors.log(known, error, call.path, call.id)
+            errors.log(known, error, head.path, turn.id)
             turn.respond(known.http_status, [*JSON, *known.all_headers()], known.encoded())
             return True
         life.again()

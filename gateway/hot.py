@@ -98,7 +98,7 @@ class Hot(Life, kw_only=True, eq=False):
         call = self.call
         asked = "" if call is None or call.exchange is None else call.expert.name
         known = explained(self, error, asked)
-        errors.log(known, error, self.turn.call.path, self.turn.call.id)
+        errors.log(known, error, self.turn.head.path, self.turn.id)
         if call is not None:
             leave(call)
         if self.turn.started:

@@ -8,10 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from experts.http1_head import DIGITS, cut
-from gateway.http import Handler, HTTPCall
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from gateway.turn import Head
 
 BARRED = frozenset({b"expect", b"transfer-encoding", b"upgrade", b"connection"})
 """Headers whose requests are the parser's business."""
@@ -24,17 +23,14 @@ class Known(Struct, frozen=True):
 
     before: bytes
     after: bytes
-    handler: Handler
-    route: str
-    path: str
-    query: str
-    headers: Mapping[bytes, bytes]
-    """But for the length."""
+    head: Head
+    """Its headers are without the length."""
     line: bytes
     """The whole head, `%d` for its length."""
     start: int = 0
-    """Where the body begins, for lengths with as many digits as the last one's, which has no more than `most`."""
-    most: int = 0
+    """Where the body begins, for lengths with as many digits as the last one's: from `least` to `most`."""
+    least: int = 0
+    most: int = -1
 
     def told(self, data: bytes) -> tuple[int, int] | None:
         """The length that a message with this head says it has, and where its body begins; `None` for another head."""
@@ -48,20 +44,21 @@ class Known(Struct, frozen=True):
     def sized(self, start: int, cap: int) -> Known:
         """The same for lengths with as many digits as one whose body begins at `start`."""
         digits = start - len(self.before) - len(self.after)
-        return replace(self, start=start, most=min(10**digits - 1, cap))
+        return replace(self, start=start, least=10 ** (digits - 1), most=min(10**digits - 1, cap))
 
 
-def learned(piece: bytes, call: HTTPCall, handler: Handler, route: str) -> Known | None:
-    """The head at the beginning of what came, once its call is parsed; `None` if it is not to be remembered."""
-    if call.method != "POST" or not BARRED.isdisjoint(call.headers) or not call.body:
+def learned(piece: bytes, head: Head) -> Known | None:
+    """The head at the beginning of a request that came with a body, once it is parsed; `None` if it is not to be
+    remembered."""
+    if head.method != "POST" or not BARRED.isdisjoint(head.headers):
         return None
     parts = cut(piece[: piece.find(b"\r\n\r\n") + 4])
     if parts is None:
         return None
     before, after = parts
-    headers = {name: value for name, value in call.headers.items() if name != b"content-length"}
+    headers = {name: value for name, value in head.headers.items() if name != b"content-length"}
     line = before.replace(b"%", b"%%") + b"%d" + after.replace(b"%", b"%%")
-    return Known(before, after, handler, route, call.path, call.query, headers, line)
+    return Known(before, after, replace(head, headers=headers), line)
 
 
 class Long:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from gateway.errors import APIError
+
 URL_BYTES = 8 * 1024
 HEAD_BYTES = 64 * 1024
 HEAD_LINES = 200
@@ -28,6 +30,35 @@ AGAIN_SECONDS = 0.01
 """Until a connection that could not be passed on to another worker is tried again."""
 CONNECTIONS = 20_000
 TICK = 0.5
+JUST = -1.0
+"""Due at the sweeper's next look: that is when a connection that has just been answered begins to be idle."""
+REFUSED = APIError("bad_request")
+
+
+class Begun:
+    """A request that has begun to come to a parser. Raises APIError for a head that is too large."""
+
+    def begin(self) -> None:
+        """Ready for the next head."""
+        self.url = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.head_bytes = self.body_bytes = 0
+        self.body_began = 0.0
+        self.parts: list[bytes] = []
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > URL_BYTES:
+            raise APIError("uri_too_long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.head_bytes += len(name) + len(value)
+        if self.head_bytes > HEAD_BYTES or len(self.headers) >= HEAD_LINES:
+            raise APIError("headers_too_large")
+        name = name.lower()
+        if name in self.headers and name in (b"authorization", b"host", b"content-length"):
+            raise REFUSED  # two of them: nobody knows which one a proxy before us believed
+        self.headers[name] = value
 
 
 class Sweeper:

@@ -9,7 +9,6 @@ import orjson
 
 from experts import sse
 from gateway.errors import APIError
-from gateway.http import HTTPCall
 
 PREFIX = "/v1/messages"
 
@@ -49,10 +48,10 @@ class MessagesError(APIError):
         return sse.write(orjson.dumps({**self.body(), **self.spent()}), b"error")
 
 
-def formed(error: APIError, call: HTTPCall) -> APIError:
+def formed(error: APIError, path: str, request_id: str) -> APIError:
     """An error in the form of the address that was called."""
-    if not call.path.startswith(PREFIX) or isinstance(error, MessagesError):
+    if not path.startswith(PREFIX) or isinstance(error, MessagesError):
         return error
     return MessagesError(
-        error.code, error.message, error.param, error.headers, error.status, error.upstream_code, call.id
+        error.code, error.message, error.param, error.headers, error.status, error.upstream_code, request_id
     )

@@ -11,7 +11,6 @@ from experts import sse
 from experts.base import BrokenOff, Chunk, Request
 from experts.card import Usage
 from gateway.errors import APIError
-from gateway.http import HTTPCall
 from gateway.marks import marked, spent
 from gateway.messages import DIALECT
 from gateway.messages_errors import PREFIX, formed
@@ -70,7 +69,7 @@ class Writer:
 
     def broken(self, error: APIError) -> bytes:
         """The event of an answer that failed; no message_stop follows it."""
-        return formed(error, HTTPCall("POST", PREFIX, {}, b"", self.request.id)).event()
+        return formed(error, PREFIX, self.request.id).event()
 
     def _begin(self) -> list[Event]:
         if self.begun:

@@ -14,22 +14,19 @@ from typing import Any, cast
 
 import httptools
 
-from gateway import limits
 from gateway.app import App, find, raiser, request_id
 from gateway.errors import APIError, overloaded
 from gateway.handlers import Door
 from gateway.http import Handler, HTTPCall
 from gateway.known import MOST, Known, Long, learned
-from gateway.limits import AGAIN_SECONDS, HEAD_BYTES, HEAD_LINES, PARTING_SECONDS, PIPELINE, URL_BYTES, Sweeper
+from gateway.limits import AGAIN_SECONDS, JUST, PARTING_SECONDS, PIPELINE, REFUSED, Begun, Sweeper
 from gateway.messages_errors import formed
 from gateway.row import Row
 from gateway.sink import JSON
-from gateway.turn import STATUSES, Turn
-
-REFUSED = APIError("bad_request")
+from gateway.turn import STATUSES, Head, Turn
 
 
-class Connection(asyncio.Protocol):
+class Connection(Begun, asyncio.Protocol):
     """One client. uvicorn makes it, closes it, and tells it to drain."""
 
     def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
@@ -44,17 +41,21 @@ class Connection(asyncio.Protocol):
         self.closing = self.refused = self.paused = False
         self.on_writable: Callable[[], None] | None = None
         self.turn: Turn | None = None
-        self.waiting: deque[tuple[Turn, Handler]] = deque()
+        self.waiting: deque[Turn] = deque()
         self.writable: asyncio.Future[None] | None = None
         self.due: float | None = None
-        """The loop's time at which the connection is late; `None` while an answer is being made."""
+        """The loop's time at which the connection is late; `None` while an answer is being made, JUST after one."""
         self.between = True
         """Whether no request is under way in the parser."""
         self.piece = b""
         """The beginning of a request that is under way in the parser."""
-        self.known: Known | None = self.app.known
+        self.ready = self.known = self.app.known
+        """The head that came last; `ready`: the next request may come under it, since nothing is under way."""
+        self.quiet = True
+        """Whether nothing but requests under known heads has come since nothing was under way."""
         self.long: Long | None = None
         self.requests = self.door.metrics.requests
+        self.head: Head | None = None
         self.begin()
 
     # what uvicorn and the transport tell
@@ -76,14 +77,20 @@ class Connection(asyncio.Protocol):
             self.turn.gone()
 
     def data_received(self, data: bytes) -> None:
-        known = self.known
-        if known is not None and self.between and self.turn is None and not (self.closing or self.door.leaving):
-            start, size = known.start, len(data) - known.start
-            if size <= known.most and data.startswith(known.line % size):
-                self.serve(known, data[start:])
+        known = self.ready
+        if known is not None and not self.door.leaving:
+            start = known.start
+            size = len(data) - start
+            if known.least <= size <= known.most and data.startswith(known.line % size):
+                self.serve(known.head, data[start:])
                 return
             if self.again(known, data):
                 return
+        self.other(data)
+
+    def other(self, data: bytes) -> None:
+        """What is no request under a known head, or comes while another is under way."""
+        self.quiet, self.ready = False, None
         if self.closing and self.turn is None:
             return  # what still comes is thrown away, so that the answer before it is not lost to a reset
         if self.long is not None:
@@ -99,13 +106,12 @@ class Connection(asyncio.Protocol):
             cause = error.__context__
             self.refuse(cause if isinstance(cause, APIError) else REFUSED)
 
-    def serve(self, known: Known, body: bytes) -> None:
+    def serve(self, head: Head, body: bytes) -> None:
         """Answers a request whose head is the last one's."""
-        call = HTTPCall("POST", known.path, known.headers, body, request_id(), known.query)
-        turn = self.turn = Turn(self, call, known.route)
-        self.due = None
-        if not self.row.waits(self, turn, known.handler) and not self.door.now(turn):
-            self.spawn(turn, known.handler)
+        turn = self.turn = Turn(self, head, body, request_id())
+        self.ready = self.due = None
+        if not self.row.waits(self, turn, head.handler) and not self.door.now(turn):
+            self.spawn(turn, head.handler)
 
     def again(self, known: Known, data: bytes) -> bool:
         """Takes a request, or the beginning of one, with the last one's head but for its length; whether it was one."""
@@ -113,7 +119,8 @@ class Connection(asyncio.Protocol):
         if told is None or not len(data) - told[1] <= told[0] <= self.cap or not told[0]:
             return False
         self.known, self.long = known.sized(told[1], self.cap), Long(told[0], self.loop.time())
-        self.url, self.between = known.path.encode("latin-1"), False
+        self.url, self.between = known.head.path.encode("latin-1"), False
+        self.quiet, self.ready = False, None
         self.more(self.long, data[told[1] :])
         return True
 
@@ -124,7 +131,7 @@ class Connection(asyncio.Protocol):
         if not long.missing and self.known is not None:
             self.long, self.url, self.between = None, b"", True
             self.closing = self.closing or self.door.leaving
-            self.serve(self.known, long.whole())
+            self.serve(self.known.head, long.whole())
             if surplus:
                 self.data_received(surplus)
 
@@ -143,6 +150,7 @@ class Connection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Drains: the next head says that it is the last one; what is idle has a moment for a request on its way."""
+        self.quiet, self.ready = False, None
         self.door.leaving = True
         if self.turn is not None and not self.turn.started:
             self.closing = True
@@ -169,41 +177,20 @@ class Connection(asyncio.Protocol):
 
     # what the parser tells
 
-    def begin(self) -> None:
-        """Ready for the next head."""
-        self.url = b""
-        self.headers: dict[bytes, bytes] = {}
-        self.head_bytes = self.body_bytes = 0
-        self.body_began = 0.0
-        self.parts: list[bytes] = []
-        self.handler: Handler | None = None
-
     def on_message_begin(self) -> None:
         self.begin()
         self.between = False
         if self.turn is None:
             self.due = self.sweeper.head()
 
-    def on_url(self, url: bytes) -> None:
-        self.url += url
-        if len(self.url) > URL_BYTES:
-            raise APIError("uri_too_long")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.head_bytes += len(name) + len(value)
-        if self.head_bytes > HEAD_BYTES or len(self.headers) >= HEAD_LINES:
-            raise APIError("headers_too_large")
-        name = name.lower()
-        if name in self.headers and name in (b"authorization", b"host", b"content-length"):
-            raise REFUSED  # two of them: nobody knows which one a proxy before us believed
-        self.headers[name] = value
-
     def on_headers_complete(self) -> None:
-        self.path, _, self.query = self.url.decode("latin-1").partition("?")
+        path, _, query = self.url.decode("latin-1").partition("?")
+        method = self.parser.get_method().decode("latin-1")
         try:
-            self.handler, self.route = find(self.table, self.parser.get_method().decode("latin-1"), self.path)
+            handler, route = find(self.table, method, path)
         except APIError as error:
-            self.handler, self.route = raiser(error), "other"
+            handler, route = raiser(error), "other"
+        self.head = Head(method, path, self.headers, route, handler, query, self.door.hot(route, self.headers))
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise APIError("unsupported_media_type", param="content-encoding")
         if int(self.headers.get(b"content-length", b"0")) > self.cap:
@@ -221,58 +208,67 @@ class Connection(asyncio.Protocol):
             self.due = self.sweeper.body(self.body_began, self.body_bytes)
 
     def on_message_complete(self) -> None:
-        assert self.handler is not None
+        head = self.head
+        assert head is not None
         if self.parser.should_upgrade() and int(self.headers.get(b"content-length", b"0")):
             raise REFUSED  # the parser takes what follows for another protocol: this body cannot be read
         body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
-        method = self.parser.get_method().decode("latin-1")
-        call = HTTPCall(method, self.path, self.headers, body, request_id(), self.query)
         old = self.parser.get_http_version() == "1.0"
         if old or self.door.leaving or self.parser.should_upgrade() or not self.parser.should_keep_alive():
             self.closing = True
         self.url, self.between = b"", True
-        if not self.closing and self.route != "other" and self.piece:
-            self.known = self.app.known = learned(self.piece, call, self.handler, self.route) or self.known
+        if not self.closing and head.route != "other" and self.piece and body:
+            self.known = self.app.known = learned(self.piece, head) or self.known
         self.piece = b""
-        turn = Turn(self, call, self.route, old)
+        turn = Turn(self, head, body, request_id(), old)
         if self.turn is None:
-            self.take(turn, self.handler)
+            self.take(turn)
         else:
             if len(self.waiting) >= PIPELINE:
                 self.transport.pause_reading()
-            self.waiting.append((turn, self.handler))
+            self.waiting.append(turn)
 
     # turns
-    def take(self, turn: Turn, handler: Handler) -> None:
+    def take(self, turn: Turn) -> None:
         """Begins to answer: in callbacks where the door can, else in a task."""
         self.turn, self.due = turn, None
         if not self.door.now(turn):
-            self.spawn(turn, handler)
+            self.spawn(turn, turn.head.handler)
 
     def spawn(self, turn: Turn, handler: Handler) -> None:
         """Answers in a task, which a client that leaves cancels."""
-        task = self.loop.create_task(self.door.guarded(handler, turn.call, turn))
+        head = turn.head
+        call = HTTPCall(head.method, head.path, head.headers, turn.body, turn.id, head.query)
+        task = self.loop.create_task(self.door.guarded(handler, call, turn))
         turn.gone = task.cancel
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
     def over(self, turn: Turn) -> None:
-        self.requests[turn.route, STATUSES[turn.status]] += 1
+        """The answer is complete: the connection may take the next request."""
+        self.requests[turn.head.route, STATUSES[turn.status]] += 1
         self.turn = turn.gone = None
-        if not (self.waiting or self.closing or self.door.leaving):
-            self.due = self.loop.time() + limits.IDLE_SECONDS
-        elif self.waiting:
+        if self.quiet and not self.door.leaving:
+            self.ready, self.due = self.known, JUST
+        else:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Goes on after an answer, whatever has come meanwhile."""
+        if self.waiting:
             self.transport.resume_reading()
-            self.take(*self.waiting.popleft())
+            self.take(self.waiting.popleft())
         elif self.refused:
             self.transport.write_eof()
             self.due = self.sweeper.linger()
         elif self.closing:
             self.transport.close()
         else:
-            self.due = self.sweeper.idle()
+            self.due = JUST
             if self.door.leaving:
                 self.loop.call_later(0.0 if self.app.heirs else PARTING_SECONDS, self.part)
+            elif self.between:
+                self.quiet, self.ready = True, self.known
 
     async def drained(self) -> None:
         if self.paused:
@@ -282,16 +278,20 @@ class Connection(asyncio.Protocol):
     def refuse(self, error: APIError) -> None:
         """Answers what never reached a handler, and closes: the rest of the bytes cannot be understood."""
         self.closing = self.refused = True
+        self.quiet, self.ready = False, None
         if self.turn is not None:  # an answer is under way: it stays whole, nothing follows it
             return
-        call = HTTPCall("", self.url.partition(b"?")[0].decode("latin-1"), {}, b"", request_id())
-        error = formed(error, call)
-        self.turn, self.due = Turn(self, call, "other", False), None
-        self.turn.respond(error.http_status, [*JSON, *error.all_headers()], error.encoded())
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        turn = self.turn = Turn(self, Head("", path, {}, "other", raiser(error)), b"", request_id())
+        error = formed(error, path, turn.id)
+        self.due = None
+        turn.respond(error.http_status, [*JSON, *error.all_headers()], error.encoded())
 
     def late(self) -> None:
         """A deadline passed: half a request is a 408, an idle or unreading client is only closed."""
-        if self.paused or self.refused:
+        if self.due == JUST:
+            self.due = self.sweeper.idle()
+        elif self.paused or self.refused:
             self.transport.abort()
         elif self.turn is None and not self.url:
             self.transport.close()

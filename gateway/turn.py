@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from experts.card import NANO
-from gateway.http import Handler, Headers, HTTPCall
+from gateway.http import Handler, Headers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LEFT = 499
 STATUS_LINES = {each.value: b"HTTP/1.1 %d %s\r\n" % (each.value, each.phrase.encode()) for each in HTTPStatus}
 STATUSES = {status: str(status) for status in (*STATUS_LINES, LEFT)}
 """As Prometheus is told of them."""
 CLOSE = b"connection: close\r\n"
-WHOLE = STATUS_LINES[200] + (
-    b"content-type: application/json\r\nx-lyceum-expert: %b\r\nx-lyceum-decision: %b\r\nx-lyceum-cost: %d.%09d\r\n"
-    b"content-length: %d\r\n%bx-request-id: %b\r\n\r\n%b"
-)
+
+
+class Head(Struct, eq=False):
+    """What the head of a request means: one for all requests whose heads are the same."""
+
+    method: str
+    path: str
+    headers: Mapping[bytes, bytes]
+    """Names are lower-case."""
+    route: str
+    handler: Handler
+    query: str = ""
+    hot: bool = False
+    """Whether such requests may be answered in callbacks."""
+    key: str = ""
+    """Who asks, once that is known and for as long as it cannot change; else empty."""
 
 
 class Line(Protocol):
@@ -55,8 +70,9 @@ class Turn(Struct, eq=False):
     """A reply that can be written without waiting (`respond`, `put`) or with (`write`, as handlers do)."""
 
     line: Line
-    call: HTTPCall
-    route: str
+    head: Head
+    body: bytes
+    id: str
     old: bool = False
     """HTTP/1.0: no chunks, the connection ends the answer."""
     chunked: bool = False
@@ -70,10 +86,15 @@ class Turn(Struct, eq=False):
 
     def answer(self, expert: str, cost: int, body: bytes) -> None:
         """A whole 200 of JSON in one write, with what explains it; `cost` in nano-dollars."""
-        self.status, line, name = 200, self.line, self.call.id.encode()
-        close = CLOSE if line.closing or self.old else b""
-        dollars, rest = divmod(cost, NANO)
-        line.send(WHOLE % (expert.encode(), name, dollars, rest, len(body), close, name, body))
+        self.status, line, name = 200, self.line, self.id
+        close = "connection: close\r\n" if line.closing or self.old else ""
+        money = f"0.{str(cost).zfill(9)}" if cost < NANO else f"{cost // NANO}.{cost % NANO:09}"
+        head = (
+            f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-lyceum-expert: {expert}\r\n"
+            f"x-lyceum-decision: {name}\r\nx-lyceum-cost: {money}\r\n"
+            f"content-length: {len(body)}\r\n{close}x-request-id: {name}\r\n\r\n"
+        )
+        line.send(head.encode() + body)
         line.over(self)
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
@@ -106,7 +127,7 @@ class Turn(Struct, eq=False):
     def _head(self, status: int, headers: Headers, framing: bytes) -> bytes:
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         close = CLOSE if self.line.closing or self.old else b""
-        name = self.call.id.encode()
+        name = self.id.encode()
         return b"%b%b%b%bx-request-id: %b\r\n\r\n" % (STATUS_LINES[status], lines, framing, close, name)
 
     async def start(self, status: int, headers: Headers) -> None:

@@ -79,14 +79,14 @@ class Watched(Connection):
         super().connection_made(self.tap)  # type: ignore[arg-type] # it does what a transport does
 
     def over(self, turn: Turn) -> None:
-        self.asked.append((turn.call.method, turn.route))
+        self.asked.append((turn.head.method, turn.head.route))
         super().over(turn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         turn = self.turn
         super().connection_lost(exc)
         if turn is not None:
-            self.asked.append((turn.call.method, turn.route))
+            self.asked.append((turn.head.method, turn.head.route))
         if self.tap.size <= MOST:
             self.wrong += check(b"".join(self.tap.sent), self.asked, self.document)
 
