@@ -17,7 +17,6 @@ from gateway.prompts import Keeper
 from policies.base import Decision, Policy, State
 from policies.batches import StoreUnavailable
 from policies.groups import Group
-from policies.lease import Part
 from policies.ledger import Ledger
 from policies.pressure import steered
 from policies.rows import COLUMNS, SETTLED, Line, SettlementRow, brought, decided
@@ -87,11 +86,10 @@ class Books:
         if kind == "client_left":
             row = line = (*row[:REASON], kind, *row[REASON + 1 : STATUS], LEFT, *row[STATUS + 1 :])
         if promise is not None:
-            hold = promise.hold
-            if type(hold) is Part and cost is not None and 0 <= cost <= hold.amount:  # as it should be
-                moved = hold.end(cost)
-                if moved is not None:
-                    line = SETTLED, row, "settled", hold.amount, cost, moved
+            lease, amount = promise.lease, promise.amount
+            if lease is not None and cost is not None and 0 <= cost <= amount:  # as it should be
+                promise.lease = None
+                line = SETTLED, row, "settled", amount, cost, lease.end(amount, cost)
             else:
                 line = self._settled(tally, promise, outcome, row)
         gathered = self.metrics.gathered[outcome.expert, kind]
@@ -106,7 +104,7 @@ class Books:
         if moved is None:
             return row
         if isinstance(moved, list):
-            return SETTLED, row, promise.state(moved), promise.bound.amount, promise.booked, moved
+            return SETTLED, row, *promise.booking(moved), moved
         moved.add_done_callback(partial(self._booked, promise, row))
         return row
 
@@ -114,7 +112,7 @@ class Books:
         """Queues the row of a settlement that the store has made, or could not."""
         moved = promise.moved(future)
         _, decision, step, expert, *_ = row
-        about = promise.state(moved), promise.bound.amount, promise.booked, promise.price, moved or ()
+        about = *promise.booking(moved), promise.fare.version, moved or ()
         self.ledger.write(SettlementRow(decision, step, expert, self.clock(), *about))
 
     async def explain(self, decision: str, key: str) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ def room(tally: Tally) -> int | None:
     """Tokens that were reserved for an answer, all its choices together; `None` if nothing was."""
     if tally.promise is None:
         return None
-    return tally.promise.bound.cap * max(int(tally.life.request.options.get("n") or 1), 1)
+    return tally.promise.cap * max(int(tally.life.request.options.get("n") or 1), 1)
 
 
 def beyond(tally: Tally) -> bool:

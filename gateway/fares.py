@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Mapping
+from math import gcd
+from typing import Any, NamedTuple
 
 import orjson
 from msgspec import Struct
@@ -21,13 +23,12 @@ TEMPLATE_TOKENS = 64
 MILLION = 1_000_000
 
 
-class Bound(Struct, frozen=True):
-    """The most that a call can cost (nano-dollars), the tokens that it is known to use, and the caps that see to it."""
+class Bound(NamedTuple):
+    """The most that a call can cost (nano-dollars), the tokens that it is known to use, and the cap of the answer."""
 
     amount: int
     tokens: int
     cap: int
-    seconds: float | None
     told: int | None
     """The longest answer that the client wants, in tokens."""
 
@@ -39,8 +40,10 @@ class Fare(Struct, frozen=True):
     version: str
     """A short name for its price: another price has another."""
     read: int
-    """Nano-dollars of a million tokens of the prompt, at most; `said` of the answer."""
+    """What a token of the prompt costs at most, `unit` of them a nano-dollar; `said`: of the answer."""
     said: int
+    unit: int
+    """So that both are whole numbers, and small ones are quick to reckon with."""
     context: int
     longest: int
     """Tokens of an answer whose client does not say how long it may be."""
@@ -49,7 +52,7 @@ class Fare(Struct, frozen=True):
     seconds: float | None
     """How long it may take; `None`: its time costs nothing."""
     base: int
-    """Millionths of nano-dollars of what every call may cost, and what rounds all of it up."""
+    """What every call may cost, and what rounds all of it up; counted as tokens are."""
     widest: int
     """The bytes of a body that fits into the context for certain."""
 
@@ -57,46 +60,35 @@ class Fare(Struct, frozen=True):
     def of(cls, card: Card, terms: Terms) -> Fare:
         """What a card and the operator's terms say."""
         price, context = card.price, max(card.context, 1)
-        read, cpu = price.most(MILLION, 0), price.cpu(terms.call_seconds * (os.cpu_count() or 1))
+        read, said = price.most(MILLION, 0), price.most(0, MILLION)
+        cpu, common = price.cpu(terms.call_seconds * (os.cpu_count() or 1)), gcd(read, said, MILLION)
+        read, said, unit = read // common, said // common, MILLION // common
         return cls(
             card,
             price.version,
             read,
-            price.most(0, MILLION),
+            said,
+            unit,
             context,
             min(card.max_output or terms.answer_tokens, terms.answer_tokens, context),
             cpu,
             terms.call_seconds if price.cpu_hour else None,
-            (cpu + 1) * MILLION - 1 + TEMPLATE_TOKENS * read,
+            (cpu + 1) * unit - 1 + TEMPLATE_TOKENS * read,
             context - TEMPLATE_TOKENS,
         )
 
-    def bound(self, request: Request, asked: Demand) -> Bound:
-        """The most that a call can cost: its bytes are at least as many as its tokens. A usual body's are known."""
-        options, body = request.options, request.body
-        if (
-            body is None
-            or body.options is not options
-            or body.messages is not request.messages
-            or asked.modalities is not TEXT
-            or request.native is not None
-            or "max_completion_tokens" in options
-            or "n" in options
-            or body.size > self.widest
-        ):
-            return self._bound(request, asked)
-        told = options.get("max_tokens")
-        if told is None:
-            cap, tokens = self.longest, asked.tokens
-        elif told <= self.context:  # a positive whole number: that was looked at when the body was read
-            cap, tokens = told, asked.tokens + told
-        else:
-            return self._bound(request, asked)
-        amount = (self.base + body.size * self.read + cap * self.said) // MILLION
-        return Bound(amount, tokens, cap, self.seconds, told)
+    def usual(self, options: Mapping[str, Any], size: int, asked: Demand) -> tuple[int, int, int, int | None]:
+        """As `bound`, of a usual body of so many bytes of text: its options are those that it came with."""
+        told, cap, tokens = options.get("max_tokens"), self.longest, asked.tokens
+        if told is not None:  # a positive whole number: that was looked at when the body was read
+            cap = told if told < self.context else self.context
+            tokens += told
+        if size > self.widest:
+            size = self.widest
+        return (self.base + size * self.read + cap * self.said) // self.unit, tokens, cap, told
 
-    def _bound(self, request: Request, asked: Demand) -> Bound:
-        """The same for any request."""
+    def bound(self, request: Request, asked: Demand) -> Bound:
+        """The most that a call can cost: its bytes are at least as many as its tokens."""
         options, native, prompt = request.options, request.native is not None, self.context
         told: Any = options.get("max_tokens")
         if native or told is not None and (type(told) is not int or told <= 0) or "max_completion_tokens" in options:
@@ -105,8 +97,8 @@ class Fare(Struct, frozen=True):
             prompt = min(sent(request) + TEMPLATE_TOKENS, prompt)
         cap = self.longest if told is None else told if told < self.context else self.context
         choices = 1 if "n" not in options else max(int(options["n"] or 1), 1)
-        amount = self.cpu - (-prompt * self.read - cap * choices * self.said) // MILLION
-        return Bound(amount, asked.tokens + (told or 0) * choices, cap, self.seconds, told)
+        amount = self.cpu - (-prompt * self.read - cap * choices * self.said) // self.unit
+        return Bound(amount, asked.tokens + (told or 0) * choices, cap, told)
 
 
 def sent(request: Request) -> int:

@@ -18,8 +18,8 @@ from gateway.errors import APIError, overloaded, refusal
 from gateway.school import School, Usual
 from gateway.words import sure
 from policies.base import Accept, Ask, Policy, Refuse, State
-from policies.first import First
 from policies.groups import Group
+from policies.payers import Payer
 from policies.pick import instead
 from policies.resume import Resume
 
@@ -42,7 +42,9 @@ class Life(Struct, eq=False):
     tokens: int | None = None
     """All that there is to know of a body that asks for nothing but talk in text."""
     usual: Usual | None = None
-    """What is the same for others like it."""
+    """What is the same for others like it, if that tells the first decision; until that is made."""
+    payer: Payer | None = None
+    """Who pays, if that was found with a first decision that was known."""
     outcomes: tuple[Outcome, ...] = ()
     too_small: int = 0
     """The largest context, in tokens, that an expert found too small for the request."""
@@ -64,18 +66,21 @@ class Life(Struct, eq=False):
 
     def begin(self) -> None:
         """Keeps the eligible experts; the request is final from here on."""
-        request, school, policy = self.request, self.school, self.policy
-        if request.options.get("stream"):
+        request, school, tokens = self.request, self.school, self.tokens
+        options, health, met, model = request.options, school.health, school.cards, request.model
+        if "stream" in options and options["stream"]:
             self.stream = True
-        met, tokens = school.catalog(request.model, self), self.tokens
-        if tokens is not None and school.blind and request.embedding is None:
-            known = school.usual.get((id(met), tokens, id(policy)))
-            if known is None:
-                known = school.remember(request, Demand.of(request), met, policy)
-            self.usual, self.demand, self.catalog = known, known.demand, known.catalog
-        else:
+        if model in met or school.supervised or health.records or health.grey or health.crowded:
+            met = school.catalog(model, self)
+        if tokens is None or not school.blind or request.embedding is not None:
             self.usual, self.demand = None, Demand.of(request)
             self.catalog = eligible(self.demand, met)
+            return
+        known = school.latest.get(tokens)
+        if known is None or known.met is not met or known.policy is not self.policy:
+            known = school.known_of(request, tokens, met, self.policy)
+        self.demand, self.catalog = known.demand, known.catalog
+        self.usual = None if known.first is None or self.sticky is not None else known
 
     def embed_now(self) -> bool:
         """Gives the request its vector, or what does as well, if that needs no waiting."""
@@ -98,11 +103,10 @@ class Life(Struct, eq=False):
 
     def next(self) -> Ask | Accept:
         """The next decision, its row queued. Raises APIError when nothing is left, and LedgerUnavailable."""
+        if self.usual is not None:
+            return self.foreseen(self.usual)
         self.step = step = self.step + 1
-        usual, outcomes = self.usual, self.outcomes
-        if usual is not None and usual.first is not None and not outcomes and self.sticky is None:
-            return self.foreseen(usual, usual.first)
-        catalog = self.catalog
+        catalog, outcomes = self.catalog, self.outcomes
         if not catalog and not outcomes and (error := self.school.crowded(self)) is not None:
             raise error
         if step >= len(catalog) + SPARE_STEPS:
@@ -111,14 +115,18 @@ class Life(Struct, eq=False):
             catalog = {name: card for name, card in catalog.items() if card.context > self.too_small}
         return self.decide(self.policy, catalog, outcomes)
 
-    def foreseen(self, usual: Usual, first: First) -> Ask | Accept:
+    def foreseen(self, usual: Usual) -> Ask | Accept:
         """The first decision where it is known beforehand, its row queued."""
-        school, request, key = self.school, self.request, self.key
+        self.usual, self.step = None, 0
+        school, request, key, first = self.school, self.request, self.key, usual.first
         books, draw = school.books, school.draw()
-        allowance = books.money.allowance(key, request)
-        if draw < first.draw or (allowance is not None and allowance < first.needs):
-            return self.decide(self.policy, usual.catalog, (), draw)
-        if books.permit(key, request.model, usual.catalog) is not usual.catalog:
+        allowance = books.money.left(self)
+        if (
+            first is None
+            or draw < first.draw
+            or (allowance is not None and allowance < first.needs)
+            or books.permit(key, request.model, usual.catalog) is not usual.catalog
+        ):
             return self.decide(self.policy, usual.catalog, (), draw)
         ask = first.ask
         self.recorded = books.decided(self, State(request, usual.estimates, (), allowance, draw), ask)
@@ -142,7 +150,7 @@ class Life(Struct, eq=False):
         self, policy: Policy, catalog: Catalog, outcomes: tuple[Outcome, ...], drawn: float | None = None
     ) -> Ask | Accept:
         """A decision, its row queued. Raises APIError if the key may ask nobody of the catalog."""
-        self.answered = None
+        self.answered = self.payer = None
         school, request, key = self.school, self.request, self.key
         books = school.books
         catalog = books.permit(key, request.model, catalog)

@@ -6,6 +6,7 @@ limits a call there is nothing to wait for.
 
 from __future__ import annotations
 
+import time
 from asyncio import Future
 from collections.abc import Callable, Mapping
 from logging import getLogger
@@ -14,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from experts.base import ExpertError, Failure, Outcome, Request
-from experts.card import Card, Usage
-from experts.catalog import Demand
+from experts.base import Expert, ExpertError, Failure, Outcome, Request
+from experts.card import Usage
 from gateway.errors import APIError
-from gateway.fares import NATIVE, TEMPLATE_TOKENS, Bound, Fare
+from gateway.fares import NATIVE, TEMPLATE_TOKENS, Fare
 from gateway.steering import Steering
 from gateway.terms import Accounts as Terms
 from policies.accounts import Accounts, Alarm
 from policies.book import Hold, Moves, Refused
-from policies.lease import Moved
+from policies.lease import Moved, Part, Slice
 from policies.limits import Scopes
 from policies.payers import Payer
 
 if TYPE_CHECKING:
+    from gateway.life import Life
     from gateway.tally import Tally
 
 logger = getLogger("lyceum")
@@ -58,6 +59,8 @@ class Money:
         self.accounts, self.terms = accounts, terms or Terms()
         steers = accounts is not None and any(limit.steer for limit in accounts.limits)
         self.steering = Steering(accounts) if accounts is not None and steers else None
+        self.clock = time.time if accounts is None else accounts.clock
+        """Unix seconds, as budgets see them."""
         self.who: Callable[[str], Scopes] = lambda key: {"key": key}
         self.met: Mapping[str, Scopes] = {}
         """What `who` tells of keys that were seen lately, as far as that is known: looked at before it is asked."""
@@ -84,20 +87,23 @@ class Money:
     def allowance(self, key: str, request: Request) -> int | None:
         """Nano-dollars that the hard budgets leave, as last seen; `None` is no limit. Reserving decides."""
         accounts = self.accounts
-        if accounts is None:
-            return None
+        return None if accounts is None else self.payer(accounts, key, request).left()
+
+    def left(self, life: Life) -> int | None:
+        """The same for a usual request, which is told who pays for it if that hangs on its key alone."""
+        key = life.key
         known = self._by_key.get(key)
         if known is not None:
             scopes, payer = known
             if scopes is self.met.get(key):
-                payer.looked = now = accounts.clock()
+                payer.looked = now = self.clock()
                 if payer.since <= now < payer.until:
-                    wall = payer.wall
+                    life.payer, wall = payer, payer.wall
                     if wall is None:
                         return payer.left()
                     left = wall.room + payer.height
                     return left if left > 0 else 0
-        return self.payer(accounts, key, request).left()
+        return self.allowance(key, life.request)
 
     def payer(self, accounts: Accounts, key: str, request: Request, expert: str = "") -> Payer:
         """Who pays for a call, found once for as long as the same periods last."""
@@ -118,22 +124,29 @@ class Money:
             self._by_key[key] = mine, payer
         return payer
 
-    def promise(
-        self, key: str, expert: str, card: Card, request: Request, asked: Demand | None = None
-    ) -> Promise | None:
+    def promise(self, life: Life, expert: Expert, request: Request) -> Promise | None:
         """What is to be reserved before an expert is asked; `None` if nothing limits the call. Who pays was found a
         moment ago, when the call was decided, unless the expert says who."""
-        accounts = self.accounts
+        accounts, payer, name = self.accounts, life.payer, expert.name
         if accounts is None:
             return None
-        known = self._by_key.get(key)
-        payer = known[1] if known is not None else self.payer(accounts, key, request, expert)
+        if payer is None:
+            known = self._by_key.get(life.key)
+            payer = known[1] if known is not None else self.payer(accounts, life.key, request, name)
         if not payer.charges:
             return None
-        fare = self._fares.get(expert)
-        if fare is None or fare.card is not card:
-            fare = self._fares[expert] = Fare.of(card, self.terms)
-        return Promise(accounts, payer, fare.bound(request, asked or Demand.of(request)), fare.version)
+        fare, options, body = self._fares.get(name), request.options, request.body
+        if fare is None or fare.card is not expert.card:
+            fare = self._fares[name] = Fare.of(expert.card, self.terms)
+        if (
+            life.payer is None
+            or body is None
+            or body.options is not options
+            or "max_completion_tokens" in options
+            or "n" in options
+        ):
+            return Promise(accounts, payer, fare, *fare.bound(request, life.demand))
+        return Promise(accounts, payer, fare, *fare.usual(options, body.size, life.demand))
 
     async def start(self) -> None:
         """Raises StoreUnavailable if the accounts cannot be written."""
@@ -151,41 +164,53 @@ class Promise(Struct, eq=False):
 
     accounts: Accounts
     payer: Payer
-    bound: Bound
-    price: str
-    """The version of the expert's prices."""
-    booked: int = 0
-    known: bool = True
-    """Whether anybody knows what it cost."""
+    fare: Fare
+    amount: int
+    """Nano-dollars that the call can cost at most."""
+    tokens: int
+    """That it is known to use."""
+    cap: int
+    """Tokens of its answer, at most; `told`: as the client wants it."""
+    told: int | None
+    lease: Slice | None = None
+    """Out of which it was granted, until it has ended; `hold`: or by which reservation of its own."""
     hold: Hold | None = None
     pending: Future[Hold | Refused] | None = None
+    booked: int | None = 0
+    """`None`: nobody knows what it cost, and all that was reserved is booked."""
 
     def capped(self, request: Request, now: float) -> Request:
         """The request with the caps that the reservation relies on; what the client said stays. `now`: monotonic."""
-        bound = self.bound
-        if bound.told is None and "passed" not in request.options:
-            request = self.told(request)
-        if bound.seconds is not None:
-            until = now + bound.seconds
+        if self.told is None and "passed" not in request.options:
+            request = self.shortened(request)
+        if self.fare.seconds is not None:
+            until = now + self.fare.seconds
             request = replace(request, deadline=until if request.deadline is None else min(until, request.deadline))
         return request
 
-    def told(self, request: Request) -> Request:
+    def shortened(self, request: Request) -> Request:
         """The request with the length that an answer may have."""
         native, key = request.native, NATIVE.get(request.dialect)
         if native is not None and key and native.get(key) is None:
-            native = {**native, key: self.bound.cap}
-        return replace(request, options={**request.options, "max_tokens": self.bound.cap}, native=native)
+            native = {**native, key: self.cap}
+        return replace(request, options={**request.options, "max_tokens": self.cap}, native=native)
 
     def reserve(self, tally: Tally) -> Future[Hold | Refused] | None:
         """Asks the accounts for a hold; the future ends when they have answered, `None`: they have already."""
-        name, bound = f"{tally.life.request.id}.{tally.life.step}.{tally.expert.name}", self.bound
-        granted = self.accounts.grant(self.payer, name, bound.amount, bound.tokens, self.price)
+        name = f"{tally.life.request.id}.{tally.life.step}.{tally.expert.name}"
+        granted = self.accounts.grant(self.payer, name, self.amount, self.tokens, self.fare.version)
         if isinstance(granted, Hold):
-            self.hold = granted
+            self.take(granted)
             return None
         self.pending = granted
         return granted
+
+    def take(self, hold: Hold) -> None:
+        """What it has been granted."""
+        if isinstance(hold, Part):
+            self.lease = hold.lease
+        else:
+            self.hold = hold
 
     def granted(self) -> None:
         """Takes what the accounts answered. Raises OverBudget, TooFast, StoreUnavailable."""
@@ -197,11 +222,13 @@ class Promise(Struct, eq=False):
             kind = OverBudget if answer.kind == "budget" else TooFast
             message = f"the {answer.kind} limit {answer.name} has no room for this call"
             raise kind(message, cost=0, limit=answer.name, left=answer.left, retry_after=answer.retry_after)
-        self.hold = answer
+        self.take(answer)
 
-    def state(self, moved: Moved | None) -> str:
-        """What the ledger is told of a settlement; `moved` is `None` if the store of budgets could not be told yet."""
-        return "late" if moved is None else "settled" if self.known else "abandoned"
+    def booking(self, moved: Moved | None) -> tuple[str, int, int]:
+        """What the ledger is told of a settlement: its state, what was held and what was booked; `moved` is `None` if
+        the store of budgets could not be told yet."""
+        state = "late" if moved is None else "abandoned" if self.booked is None else "settled"
+        return state, self.amount, self.amount if self.booked is None else self.booked
 
     def moved(self, future: Future[Any]) -> Moved | None:
         """How a reservation of its own has moved the accounts; `None` if the store could not be told yet."""
@@ -216,19 +243,18 @@ class Promise(Struct, eq=False):
         if self.pending is not None:
             pending, self.pending = self.pending, None
             if not pending.cancel() and pending.exception() is None:
-                answer = pending.result()
-                self.hold, cost, tokens = (answer if isinstance(answer, Hold) else None), 0, 0  # nobody was asked
-        hold = self.hold
+                answer, cost, tokens = pending.result(), 0, 0  # nobody was asked
+                if isinstance(answer, Hold):
+                    self.take(answer)
+        lease, hold, self.lease, self.hold = self.lease, self.hold, None, None
+        if lease is not None:
+            hold = Part("", self.amount, lease.id, lease)
         if hold is None:
             return None
-        self.hold = None
-        if cost is None:
-            self.booked, self.known = hold.amount, False
-        else:
-            if cost > hold.amount:
-                logger.warning("a call cost %d nano-dollars, more than the %d that were reserved", cost, hold.amount)
-                cost = cost if plausible else hold.amount
-            self.booked = cost
+        if cost is not None and cost > self.amount:
+            logger.warning("a call cost %d nano-dollars, more than the %d that were reserved", cost, self.amount)
+            cost = cost if plausible else self.amount
+        self.booked = cost
         return self.accounts.end(hold, cost, tokens)
 
 

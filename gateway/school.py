@@ -103,6 +103,8 @@ class School:
     """Catalogs of a part of the experts; the same ones each time."""
     usual: dict[tuple[int, int, int], Usual] = field(init=False, default_factory=dict)
     """By catalog, tokens and policy, which are kept with it."""
+    latest: dict[int, Usual] = field(init=False, default_factory=dict)
+    """Of those of each length the one that was met last."""
     blind: bool = field(init=False)
     """Whether the router looks at no words."""
     supervised: Mapping[str, Any] = field(init=False)
@@ -210,12 +212,21 @@ class School:
         known = self.known.get(key)
         return known or self.known.put(key, router.estimate(request, catalog, ()))
 
+    def known_of(self, request: Request, tokens: int, met: Catalog, policy: Policy) -> Usual:
+        """What is the same for all plain requests of a length."""
+        known = self.usual.get((id(met), tokens, id(policy)))
+        if known is None:
+            known = self.remember(request, Demand.of(request), met, policy)
+        self.latest[tokens] = known
+        return known
+
     def remember(self, request: Request, demand: Demand, met: Catalog, policy: Policy) -> Usual:
         """What is found for a plain request, for those of its length to come."""
         catalog = eligible(demand, met)
         estimates = self.estimates(request, demand, catalog)
         if len(self.usual) >= MOST:
             self.usual.clear()
+            self.latest.clear()
         settled = self.encoder is None and self.books.money.steering is None  # else a decision says or meets more
         foreseen = first(policy, estimates) if settled else None
         known = Usual(met, policy, demand, catalog, estimates, foreseen)

@@ -43,14 +43,11 @@ class Tally(Struct, eq=False):
 
     def promised(self, request: Request) -> Request:
         """The request as the expert is to be asked, capped by what is to be reserved for it."""
-        life, expert = self.life, self.expert
-        promise = life.school.books.money.promise(life.key, expert.name, expert.card, request, life.demand)
-        life.school.health.asked(self)
-        if promise is None:
-            return request
-        self.promise = promise
-        bound = promise.bound
-        if bound.told is not None and bound.seconds is None:
+        life = self.life
+        school = life.school
+        self.promise = promise = school.books.money.promise(life, self.expert, request)
+        school.health.asked(self)
+        if promise is None or (promise.told is not None and promise.fare.seconds is None):
             return request  # it says itself how long the answer may be, and its time costs nothing
         return promise.capped(request, self.started)
 
@@ -59,8 +56,8 @@ class Tally(Struct, eq=False):
         promise = self.promise
         if promise is None:
             return None
-        promise.hold = part = promise.accounts.at_once(promise.payer, promise.bound.amount)
-        return promise.reserve(self) if part is None else None
+        promise.lease = lease = promise.accounts.at_once(promise.payer, promise.amount)
+        return promise.reserve(self) if lease is None else None
 
     def admit(self) -> None:
         """Takes the reservation. Raises ExpertError if a limit refuses it, and APIError if nobody can tell."""

@@ -20,7 +20,7 @@ from policies.batches import StoreUnavailable
 from policies.book import Book, Hold, Moves, Operation, Order, Refused
 from policies.clock import SteadyClock
 from policies.draws import Again, Draws
-from policies.lease import Moved, Part
+from policies.lease import Moved, Part, Slice
 from policies.leases import Leases
 from policies.limits import Limit, Rate, Scopes
 from policies.patience import Patience, Store
@@ -143,10 +143,9 @@ class Accounts:
         self, payer: Payer, name: str, amount: int, tokens: int, price: str, seconds: float = CALL_SECONDS
     ) -> Hold | asyncio.Future[Hold | Refused]:
         """The same for who has been found to pay."""
-        part = self.at_once(payer, amount)
-        if part is not None:
-            part.id = name
-            return part
+        lease = self.at_once(payer, amount)
+        if lease is not None:
+            return Part(name, amount, lease.id, lease)
         if self._late or payer.rated:  # a store that fails is asked itself
             now = self.clock()
             return self._alone(Order(name, amount, payer.charges, now, now + seconds + GRACE, tokens, price), payer)
@@ -155,8 +154,9 @@ class Accounts:
             self._patience.watch(granted)
         return granted
 
-    def at_once(self, payer: Payer, amount: int) -> Part | None:
-        """A nameless part of the slice granted from last; `None`: it has not enough, others wait, the store fails."""
+    def at_once(self, payer: Payer, amount: int) -> Slice | None:
+        """The slice granted from last, out of which a call is granted now and which is to be told of its end; `None`:
+        it has not enough, others wait, the store fails."""
         mine = payer.slice
         if mine is None or mine.free < amount or mine.waiting or mine.over or self._late:
             return None
@@ -165,7 +165,7 @@ class Accounts:
         mine.running += 1
         for account in mine.accounts:
             account.room -= amount
-        return Part("", amount, mine.id, mine)
+        return mine
 
     async def reserve(
         self, name: str, scopes: Scopes, amount: int, tokens: int = 0, seconds: float = 600.0, *, price: str = ""

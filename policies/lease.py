@@ -95,6 +95,29 @@ class Slice:
         self.running += 1
         return Part(name, amount, self.id, self)
 
+    def end(self, amount: int, cost: int) -> Moved:
+        """Books a call, which was granted an `amount`, at its cost, and tells how that moves the accounts as this
+        process sees them. The store is told in a moment. Called once for each call."""
+        if not self.ended:
+            self.ended = True
+            self.gather(self)
+        rest = amount - cost
+        if rest > 0 and self.spare:
+            self.free += rest
+        else:  # it goes back
+            self.unspent += rest
+            rest = 0
+        self.running -= 1
+        self.spent += cost
+        moved = []
+        for account in self.accounts:
+            own = account.own
+            before = account.spent + own
+            account.own = own + cost
+            account.room += rest
+            moved.append((account.bucket, account.start, account.limit, before, before + cost))
+        return moved
+
     def take(self, one: Waiting) -> None:
         """Grants a call that waits."""
         name, amount, waiting = one
@@ -143,30 +166,6 @@ class Part(Hold, eq=False):
     """`None` once it has ended."""
 
     def end(self, cost: int | None) -> Moved | None:
-        """Books the call at its cost, the first time, and tells how that moves the accounts as this process sees them;
-        an unknown cost is all that it could cost. The store is told in a moment."""
-        mine, amount = self.lease, self.amount
-        if mine is None:
-            return None
-        self.lease = None
-        if cost is None:
-            cost = amount
-        if not mine.ended:
-            mine.ended = True
-            mine.gather(mine)
-        rest = amount - cost
-        if rest > 0 and mine.spare:
-            mine.free += rest
-        else:  # it goes back
-            mine.unspent += rest
-            rest = 0
-        mine.running -= 1
-        mine.spent += cost
-        moved = []
-        for account in mine.accounts:
-            own = account.own
-            before = account.spent + own
-            account.own = own + cost
-            account.room += rest
-            moved.append((account.bucket, account.start, account.limit, before, before + cost))
-        return moved
+        """Books the call at its cost, the first time; an unknown cost is all that it could cost."""
+        mine, self.lease = self.lease, None
+        return None if mine is None else mine.end(self.amount, self.amount if cost is None else cost)

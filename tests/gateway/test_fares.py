@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from experts.base import Request
-from experts.card import Card, Price, Usage
-from experts.catalog import Demand
+from experts.card import Card, Price, Usage, nano
+from experts.catalog import TEXT, Demand
 from gateway import chat
 from gateway.errors import APIError
 from gateway.fares import Bound, Fare
@@ -72,19 +74,31 @@ def test_a_request_in_its_own_dialect_is_bound_by_its_own_limit_and_the_expert_s
 
 def test_processor_time_is_part_of_the_most_and_bounds_the_call():
     card = Card(price=Price(cpu_hour=3600.0))
-    found = bound(card, parsed(), Terms(call_seconds=2.0))
-    assert found.seconds == 2.0
-    assert found.amount >= 2 * 10**9
+    assert Fare.of(card, Terms(call_seconds=2.0)).seconds == 2.0
+    assert bound(card, parsed(), Terms(call_seconds=2.0)).amount >= 2 * 10**9
 
 
 @pytest.mark.parametrize("context", [10, 300, 400, 500, 8192])
 @pytest.mark.parametrize("told", [None, 1, 7, 299, 400, 401, 10**7])
 def test_a_usual_body_is_bound_in_one_step_as_any_other_is(context, told):
-    price = Price(prompt=0.123, completion=1.7, cpu_hour=0.0)
-    fare = Fare.of(Card(context=context, price=price), Terms())
     request = parsed() if told is None else parsed(max_tokens=told)
     asked = Demand.of(request)
-    assert fare.bound(request, asked) == fare._bound(request, asked)
+    assert request.body is not None
+    for prompt, completion, cpu in [(0.123, 1.7, 0.0), (0.1, 0.4, 3.6), (0.0, 0.0, 0.0), (1e-7, 3.3333331, 0.01)]:
+        price = Price(prompt=prompt, completion=completion, cpu_hour=cpu)
+        fare = Fare.of(Card(context=context, price=price), Terms())
+        assert fare.usual(request.options, request.body.size, asked) == fare.bound(request, asked)
+
+
+@given(
+    st.floats(0, 1000), st.floats(0, 1000), st.floats(0, 10), st.integers(1, 10**6), st.integers(0, 10**6), st.data()
+)
+def test_the_most_is_exact_to_the_nano_dollar_at_any_price(prompt, completion, cpu, context, size, data):
+    card = Card(context=context, price=Price(prompt=prompt, completion=completion, cpu_hour=cpu))
+    fare, told = Fare.of(card, Terms()), data.draw(st.none() | st.integers(1, 10**7))
+    amount, _, cap, _ = fare.usual({"max_tokens": told}, size, Demand(TEXT, 0, False))
+    nanos = min(size + 64, context) * nano(prompt) + cap * nano(completion)
+    assert amount == fare.cpu - (-nanos // 10**6)
 
 
 @pytest.mark.parametrize("told", [True, 0, -1, 7.0, 1.5, "7", 10**9])

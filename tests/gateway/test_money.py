@@ -15,6 +15,7 @@ from experts.openai_http import OpenAIHTTP
 from gateway import chat, compose, config, terms
 from gateway.errors import ERRORS
 from gateway.fares import Fare
+from gateway.life import Life
 from gateway.money import Money
 from gateway.terms import Accounts as Terms
 from policies.accounts import Accounts
@@ -210,9 +211,10 @@ async def test_a_client_that_leaves_pays_for_what_was_said_row_21(tmp_path):
 async def test_without_limits_nothing_is_reserved_and_nothing_capped(tmp_path):
     door = make_door(tmp_path, [scripted("one")])
     request = Request(tuple(ASK["messages"]), {})
-    assert door.school.books.money.promise("me", "one", CARD, request) is None
+    life, expert = Life(door.school, request, door.school.policy, "auto", "me"), door.school.experts["one"]
+    assert door.school.books.money.promise(life, expert, request) is None
     door.school.books.money = Money(Accounts.open(tmp_path / "a.sqlite", [Limit("ml", 1.0, ("team:ml",))]))
-    assert door.school.books.money.promise("me", "one", CARD, request) is None
+    assert door.school.books.money.promise(life, expert, request) is None
     assert door.school.books.allowance("me", request) is None
     await door.stop()
 
