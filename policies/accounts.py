@@ -31,7 +31,6 @@ from policies.store_sqlite import SQLiteStore
 CALL_SECONDS, GRACE = 600.0, 30.0
 """How long a call may take whose caller does not say; from a call's deadline until its reservation is swept."""
 SWEEP_SECONDS, TEND_SECONDS = 5.0, 0.5
-LONGEST_PERIOD = 32 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +212,9 @@ class Accounts:
 
     async def refresh(self) -> None:
         """Looks again at what all have spent."""
-        since = int(self.clock()) - LONGEST_PERIOD
-        self._payers.saw(await self.store.balances(since), self.clock())
-        self._payers.forget(since)
+        starts = self._payers.starts(self.clock())
+        self._payers.saw(await self.store.balances(starts), self.clock())
+        self._payers.forget(starts, self.clock())
 
     def _submit(self, operation: Operation) -> asyncio.Future[Any]:
         """Queues it; the future has what it returned, and this process remembers what it saw on the way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from policies.batches import StoreUnavailable
@@ -41,8 +42,8 @@ class Store(Working, Protocol):
         """Names of open reservations whose time is over."""
         ...
 
-    async def balances(self, since: int) -> list[Account]:
-        """The accounts of periods that began at `since` or later, and of those that never end."""
+    async def balances(self, starts: Collection[int] | None = None) -> list[Account]:
+        """The accounts of budgets whose period began at one of these; of all periods, and rates, for an audit."""
         ...
 
     async def reservations(self) -> list[Reservation]:

@@ -6,7 +6,7 @@ and slices of this process hold money that nobody was granted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from policies.book import Account, Key, Refused, over
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FRESH_SECONDS, ASKING_SECONDS = 1.0, 5.0
 """For so long what the store has said of a budget is enough to refuse a call; and while it is asked again. Granting one
 is never up to memory."""
+HEARD_SECONDS = 3600.0
+"""For so long an account is remembered whose period has ended: calls of then may still end."""
 KNOWN = 1024
 """How many different callers are remembered."""
 
@@ -135,10 +137,16 @@ class Payers:
                 seen = self._seen[key] = Seen(*key)
             seen.saw(account, now)
 
-    def forget(self, before: float) -> None:
-        """Accounts of periods that began before a moment are nobody's any more."""
-        for key in [key for key in self._seen if 0 < key[1] < before]:
-            del self._seen[key]
+    def starts(self, now: float) -> frozenset[int]:
+        """When the periods of budgets began that last at a moment; 0 for those that never end."""
+        return frozenset(limit.period.start(now) for limit in self._limits)
+
+    def forget(self, starts: Collection[int], now: float) -> None:
+        """Accounts of other periods, and rates, are nobody's any more once nothing was heard of them for a while."""
+        since = now - HEARD_SECONDS
+        for key, seen in list(self._seen.items()):
+            if seen.told < since and (key[1] not in starts or seen.limit is None):
+                del self._seen[key]
 
     def _account(self, charge: Charge) -> Seen:
         seen = self._seen.get(charge.account)

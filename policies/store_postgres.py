@@ -7,7 +7,7 @@ the row is locked once for many calls, and only while two statements run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -96,10 +96,13 @@ class PostgresStore:
         query = "SELECT id FROM reservations WHERE state = 'open' AND until < $1 ORDER BY until LIMIT 10000"
         return [row[0] for row in await self._read(query, now)]
 
-    async def balances(self, since: int) -> list[Account]:
-        """The accounts of periods that began at `since` or later, and those that never end."""
-        query = f"SELECT {ACCOUNT} FROM accounts WHERE start >= $1 OR start = 0"  # noqa: S608 - our own names
-        return [Account(*row) for row in await self._read(query, since)]
+    async def balances(self, starts: Collection[int] | None = None) -> list[Account]:
+        """The accounts of budgets whose period began at one of these; of all periods, and rates, for an audit."""
+        query = f"SELECT {ACCOUNT} FROM accounts"  # noqa: S608 - our own names
+        if starts is None:
+            return [Account(*row) for row in await self._read(query)]
+        query += " WHERE start = ANY($1) AND bucket NOT LIKE '~%'"
+        return [Account(*row) for row in await self._read(query, list(starts))]
 
     async def reservations(self) -> list[Reservation]:
         """All reservations, for an audit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,13 @@ class SQLiteStore:
         query = "SELECT id FROM reservations WHERE state = 'open' AND until < ? ORDER BY until LIMIT 10000"
         return [row[0] for row in await asyncio.to_thread(self._read, query, now)]
 
-    async def balances(self, since: int) -> list[Account]:
-        """The accounts of periods that began at `since` or later, and those that never end."""
-        query = f"SELECT {ACCOUNT} FROM accounts WHERE start >= ? OR start = 0"  # noqa: S608 - our own names
-        return [Account(*row) for row in await asyncio.to_thread(self._read, query, since)]
+    async def balances(self, starts: Collection[int] | None = None) -> list[Account]:
+        """The accounts of budgets whose period began at one of these; of all periods, and rates, for an audit."""
+        query = f"SELECT {ACCOUNT} FROM accounts"  # noqa: S608 - our own names
+        if starts is None:
+            return [Account(*row) for row in await asyncio.to_thread(self._read, query)]
+        query += " WHERE start IN (SELECT value FROM json_each(?)) AND bucket NOT LIKE '~%'"
+        return [Account(*row) for row in await asyncio.to_thread(self._read, query, str(list(starts)))]
 
     async def reservations(self) -> list[Reservation]:
         """All reservations, for an audit."""

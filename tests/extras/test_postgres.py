@@ -145,7 +145,7 @@ async def test_after_a_crash_of_the_server_all_that_was_granted_is_there_row_48(
     with pytest.raises(StoreUnavailable, match="does not answer"):
         await accounts.reserve("down", {"key": "another"}, 1)  # a slice in memory might pay for `ME`
     with pytest.raises(StoreUnavailable):
-        await accounts.store.balances(0)
+        await accounts.store.balances()
     server.start()
     granted = [hold for hold in ended if isinstance(hold, Hold)]
     rows = {row.id: row.amount for row in await accounts.store.reservations()}
@@ -154,10 +154,10 @@ async def test_after_a_crash_of_the_server_all_that_was_granted_is_there_row_48(
     for hold in granted:
         await accounts.settle(hold, nano(0.001))
     clock.now += 100
-    while any(account.held for account in await accounts.store.balances(0)):
+    while any(account.held for account in await accounts.store.balances()):
         accounts._leases.tend()
         await accounts.sweep()
-    spent = {account.spent for account in await accounts.store.balances(0)} or {0}
+    spent = {account.spent for account in await accounts.store.balances()} or {0}
     assert spent == {nano(0.001) * len(granted)}
 
 
@@ -239,7 +239,7 @@ async def test_a_database_of_a_newer_release_is_an_error_of_setup(server, open_a
     await open_accounts(DAY).start()
     await execute(server.url, "INSERT INTO lyceum_migrations (name) VALUES ('from_the_future')")
     with pytest.raises(SetupError, match="newer release"):
-        await PostgresStore(server.url).balances(0)
+        await PostgresStore(server.url).balances()
 
 
 async def test_without_the_extra_the_mend_is_named(monkeypatch):

@@ -88,7 +88,7 @@ async def test_a_server_behind_a_line_that_died_is_found_again(server, line, ope
         with pytest.raises(StoreUnavailable):
             await accounts.reserve("b", ME, nano(0.1))
         with pytest.raises(StoreUnavailable):
-            await accounts.store.balances(0)
+            await accounts.store.balances()
     line.cut = False
     assert isinstance(await until_granted(accounts, "c"), Hold)
     await accounts.refresh()
@@ -179,5 +179,5 @@ async def test_a_schema_that_was_begun_is_completed(server):
     await execute(server.url, EMPTY)
     await execute(server.url, "CREATE TABLE lyceum_migrations (name text PRIMARY KEY, applied timestamptz)")
     store = PostgresStore(server.url)
-    assert await store.balances(0) == []
+    assert await store.balances() == []
     await store.close()

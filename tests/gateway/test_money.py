@@ -69,7 +69,7 @@ async def spent(served: Any) -> dict[str, tuple[int, int]]:
         act()
         while accounts._pending:
             await asyncio.wait(accounts._pending)
-    return {one.bucket: (one.spent, one.held) for one in await accounts.store.balances(0)}
+    return {one.bucket: (one.spent, one.held) for one in await accounts.store.balances()}
 
 
 async def test_a_hundred_at_once_on_money_for_ten_are_ten_row_42(tmp_path):
@@ -105,7 +105,7 @@ async def test_a_hot_call_is_held_before_it_is_asked_and_settled_at_what_it_cost
     async def handler(talk: raw.Talk) -> None:
         _, body = await talk.request()
         seen.append(json.loads(body))
-        held.append(await served.door.school.books.money.accounts.store.balances(0))
+        held.append(await served.door.school.books.money.accounts.store.balances())
         await talk.say(whole())
 
     async with behind(tmp_path, [handler], Limit("day", 1.0)) as served:

@@ -64,7 +64,7 @@ class InStore:
         return list(self.wait(self.store.expired(now)))
 
     def balances(self) -> Any:
-        return self.wait(self.store.balances(0))
+        return self.wait(self.store.balances())
 
     def restart(self) -> None:
         self.wait(self.store.close())

@@ -167,7 +167,7 @@ async def test_sweeping_goes_on_by_itself(open_accounts, clock, monkeypatch):
     await accounts.start()
     await dies.reserve("a", ME, nano(0.6), seconds=10)
     clock.now += 100
-    while (await accounts.store.balances(0))[0].spent == 0:
+    while (await accounts.store.balances())[0].spent == 0:
         await asyncio.sleep(0.01)
     while accounts.allowance(ME) != nano(0.4):
         await asyncio.sleep(0.01)

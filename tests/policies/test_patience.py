@@ -81,7 +81,7 @@ async def test_a_store_that_cannot_be_read_is_unavailable(tmp_path):
     store = SQLiteStore(tmp_path / "accounts.sqlite")
     store.path = tmp_path / "gone"
     with pytest.raises(StoreUnavailable, match="cannot be read"):
-        await store.balances(0)
+        await store.balances()
     await store.close()
 
 

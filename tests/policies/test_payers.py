@@ -1,9 +1,12 @@
 """Who pays for a call, and what is known of the accounts."""
 
-from policies.book import Account, Refused
-from policies.limits import Limit, Rate
+from functools import partial
+
+from policies.book import Account, Book, Operation, Order, Refused
+from policies.limits import Limit, Rate, charges
 from policies.payers import Payers
 from policies.periods import Period
+from policies.store_sqlite import SQLiteStore
 
 HOUR = Limit("hour", 1.0, period=Period("hour"))
 
@@ -35,9 +38,29 @@ def test_what_the_store_says_first_is_kept_for_who_comes_later():
 
 def test_what_is_long_over_is_forgotten():
     payers = Payers([HOUR, Limit("all", 1.0, period=Period("total"))], [])
-    payers.saw([Account("hour", 3600, spent=1), Account("hour", 7200, spent=1), Account("all", 0, spent=1)], 0.0)
-    payers.forget(7200)
-    assert list(payers._seen) == [("hour", 7200), ("all", 0)]
+    payers.of({}, 7200.0)
+    payers.saw([Account("hour", 3600, spent=1), Account("hour", 7200, spent=1), Account("~fast", 0)], 7200.0)
+    payers.saw([Account("all", 0, spent=1)], 7200.0)
+    assert payers.starts(10800.0) == {10800, 0}
+    payers.of({}, 10800.0)
+    payers.forget(payers.starts(10800.0), 10800.0)
+    assert ("hour", 7200) in payers._seen, "a call of then may still end"
+    payers.forget(payers.starts(10800.0), 10801.0)
+    assert sorted(payers._seen) == [("all", 0), ("hour", 10800)]
+
+
+async def test_only_budgets_whose_period_lasts_are_looked_at_again(tmp_path):
+    """However many callers have had accounts of their own: those of other periods, and rates, are history."""
+    store = SQLiteStore(tmp_path / "accounts.sqlite")
+    day = Limit("day", 1.0, ("user:*",), Period("day"))
+    for now in (0.0, 86400.0):
+        booked = charges([day], [Rate("fast", requests_per_minute=9)], {"user": "u"}, now)
+        order = Order(f"at {now}", 5, booked, now, now + 60)
+        accounts = tuple(charge.account for charge in booked)
+        await store.submit(Operation(order.id, partial(Book.reserve, order=order), accounts))
+    assert len(await store.balances()) == 3
+    assert [(one.bucket, one.start) for one in await store.balances({86400})] == [("day user:u", 86400)]
+    await store.close()
 
 
 def test_a_budget_without_room_refuses_from_memory_while_the_store_has_said_so_a_moment_ago():

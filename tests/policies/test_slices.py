@@ -23,12 +23,12 @@ async def test_a_slice_grows_while_calls_come_quickly_and_goes_back_when_they_do
         clock.now += 0.1
         await accounts.settle(await accounts.reserve(f"call {number}", ME, nano(0.01)), nano(0.01))
     assert isinstance(accounts.request("at once", ME, nano(0.01)), Hold)
-    [account] = await accounts.store.balances(0)
+    [account] = await accounts.store.balances()
     assert account.held > nano(0.01)
     clock.now += 2
     while account.held != nano(0.01):
         accounts._leases.tend()
-        [account] = await accounts.store.balances(0)
+        [account] = await accounts.store.balances()
     clock.now += 30
     accounts._leases.tend()
     assert await accounts.sweep() == 0
@@ -161,7 +161,7 @@ async def test_sweeping_and_tending_take_turns(open_accounts, monkeypatch):
     await accounts.start()
     await dies.reserve("a", ME, nano(0.6))
     accounts.clock.now += 100
-    while accounts.balances(ME)["day"][1] == 0 or (await accounts.store.balances(0))[0].spent == 0:
+    while accounts.balances(ME)["day"][1] == 0 or (await accounts.store.balances())[0].spent == 0:
         await asyncio.sleep(0.01)
     assert policies.leases.KEPT_SECONDS < 100
 
@@ -171,7 +171,7 @@ async def test_who_waits_behind_one_that_is_refused_gets_what_is_free(open_accou
     for number in range(3):
         clock.now += 0.1
         await accounts.settle(await accounts.reserve(f"call {number}", ME, nano(0.01)), 0)
-    [account] = await other.store.balances(0)
+    [account] = await other.store.balances()
     assert account.held >= nano(0.02)
     assert isinstance(await other.reserve("rest", ME, nano(1) - account.held), Hold)
     clock.now += 1.1  # what the store has said is too old to refuse the big one
