@@ -146,7 +146,7 @@ async def compared(run: Run, bill: Bill, store: str) -> dict[str, Any]:
     books.read(replica.folder / "state" / "ledger.sqlite" for replica in run.replicas)
     accounts, budget = Accounts.open(store), run.args.afford * DEAREST
     try:
-        result = books.audit(await accounts.store.balances(0), budget, budget // 4)
+        result = books.audit(await accounts.store.balances(), budget, budget // 4)
     finally:
         await accounts.close()
     return {**result, "asked_twice": bill.twice}

@@ -55,7 +55,7 @@ class Spoils:
     async def balance(self) -> dict[str, int]:
         """Whether the one budget's spend is the sum of the settlements, and nothing is held."""
         accounts = Accounts.open(self.folder / "accounts.sqlite")
-        balances = await accounts.store.balances(0)
+        balances = await accounts.store.balances()
         await accounts.close()
         settlements = Record(self.folder / "ledger.sqlite").rows("settlements")
         booked = sum(row["booked"] for row in settlements)
