@@ -206,7 +206,7 @@ class Accounts:
         How many were swept; one that cannot be ended keeps none of the others."""
         late, self._late = list(self._late.values()), {}
         await asyncio.gather(*(asyncio.shield(again()) for again in late), return_exceptions=True)
-        names = await self.store.expired(self.clock())
+        names = set(await self.store.expired(self.clock())) - self._late.keys()  # those end at what they cost
         sweeps = [self._finish(Operation(name, partial(Book.sweep, name=name))) for name in names]
         return (await asyncio.gather(*map(_first_time, sweeps), return_exceptions=True)).count(True)
 
@@ -285,6 +285,7 @@ class Accounts:
         sweeping = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(min(TEND_SECONDS, SWEEP_SECONDS))
+            self._draws.flush()  # in the same transaction
             self._leases.tend()
             if asyncio.get_running_loop().time() - sweeping >= SWEEP_SECONDS:
                 with suppress(StoreUnavailable):
