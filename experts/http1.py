@@ -27,7 +27,7 @@ from experts.http1_exchange import (
     Sink,
     TooBusy,
 )
-from experts.http1_head import Matches
+from experts.http1_head import Whole
 from experts.http1_response import Response
 
 USUAL_DEADLINES = Deadlines()
@@ -71,8 +71,7 @@ class Client:
         self._timer: asyncio.TimerHandle | None = None
         self._looks = math.inf
         """When all exchanges are looked at next."""
-        self.known: Matches | None = None
-        self.unlike = 0
+        self.whole = Whole(head_bytes)
         self.opening = Opening()
         self._usual, self._soonest = USUAL_DEADLINES, 0.0
         """The deadlines of the last request, and the seconds in which a connection with it may be late at first."""

@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from experts.http1_head import Matches, headers, shape
+from experts.http1_head import LESSONS, Matches, headers, shape
 
 SIZE = re.compile(rb"([1-9a-fA-F][0-9a-fA-F]{0,5})\r\n").match
 FIRST = 5
 """Bytes of a chunk that tell where it begins and ends, if it is neither tiny nor large."""
 LAST = b"0\r\n\r\n"
 """The end of a message without trailers."""
-LESSONS = 32
-"""Heads in a row that were like none before, after which they are learned but now and then."""
 
 
 def bodies(data: bytes) -> bytes | None:

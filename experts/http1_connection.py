@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import NoReturn
 
 import httptools
 
 from experts.http1_chunks import taken
 from experts.http1_exchange import ClosedEarly, Exchange, Headers, HTTPError, Pool, ProtocolBroken
-from experts.http1_head import headers, shape
+from experts.http1_head import headers
 from experts.http1_wire import SLICE, Wire
-
-LESSONS = 32
-"""Answers in a row with heads of their own after which they are learned but now and then."""
 
 
 class Connection(Wire):
@@ -72,10 +68,10 @@ class Connection(Wire):
                 exchange.touched = self.pool.time()
             else:
                 self._chunks(exchange, data)
-        elif self._received:
+        elif self._received or self._busy:
             self._parse(exchange, data)
-        elif (known := self.pool.known) is not None and (head := known(data)) is not None:
-            self._plain(exchange, data, head)
+        elif start := self.pool.whole.of(data):
+            self._plain(exchange, data, start)
         elif start := self.pool.opening.of(data):
             self._opens(exchange, data, start)
         else:
@@ -83,7 +79,7 @@ class Connection(Wire):
 
     def _opens(self, exchange: Exchange, data: bytes, start: int) -> None:
         """A stream begins under a known head, which the parser is to see only if it must see what follows."""
-        if start > self.pool.head_bytes or self._busy:
+        if start > self.pool.head_bytes:
             self._parse(exchange, data)
             return
         self._unfed, self._between = data[:start], True
@@ -112,7 +108,7 @@ class Connection(Wire):
             self._between = False
         if self._complete:
             if self._keep and len(data) == self._received and not self._surplus:
-                self._learn(data)
+                self.pool.whole.learn(data)
             self._finish()
         elif not self._status:
             if self._received > self.pool.head_bytes:
@@ -130,13 +126,8 @@ class Connection(Wire):
         if first and self._keep and self._status == 200:
             self.pool.opening.learn(data)
 
-    def _plain(self, exchange: Exchange, data: bytes, head: re.Match[bytes]) -> None:
-        """Takes an answer under a head of a known shape at once, if it is all there and nothing else is going on."""
-        pool, start = self.pool, head.end()
-        if start + int(head[1]) != len(data) or start > pool.head_bytes or self._busy:
-            self._parse(exchange, data)
-            return
-        pool.unlike = 0
+    def _plain(self, exchange: Exchange, data: bytes, start: int) -> None:
+        """Takes a whole answer under a known head at once."""
         sink = exchange.sink
         if not sink.takes_whole:
             self._told(exchange, start, headers(data[:start]))
@@ -145,7 +136,7 @@ class Connection(Wire):
             return
         exchange.done = True
         self.exchange = None
-        pool.free(self)
+        self.pool.free(self)
         sink.on_whole(data, start)
 
     def _told(self, exchange: Exchange, start: int, headers: Headers) -> None:
@@ -165,13 +156,6 @@ class Connection(Wire):
             self._finish()
         elif not self._watched and body:
             self._watch()
-
-    def _learn(self, data: bytes) -> None:
-        """Remembers the head of a plain answer that came in one piece; seldom, where no two are alike."""
-        pool = self.pool
-        pool.unlike += 1
-        if self._status == 200 and (pool.unlike <= LESSONS or not pool.unlike % LESSONS):
-            pool.known = shape(data[: data.find(b"\r\n\r\n") + 4]) or pool.known
 
     def eof_received(self) -> None:
         self._ended()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 from msgspec import Struct
 
 from experts.http1_chunks import Opening
-from experts.http1_head import Matches
+from experts.http1_head import Whole
 
 if TYPE_CHECKING:
     from experts.http1_connection import Connection
@@ -93,10 +93,8 @@ class Sink(Protocol):
 class Pool(Protocol):
     """What exchanges and connections need of their owner."""
 
-    known: Matches | None
-    """Finds heads like the one of the plain 200 that the server sent last."""
-    unlike: int
-    """How many plain answers came since one had a head that was known."""
+    whole: Whole
+    """How the server's answers begin that come whole."""
     opening: Opening
     """How the server's streams begin."""
     head_bytes: int

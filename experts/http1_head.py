@@ -13,6 +13,8 @@ from collections.abc import Callable
 LENGTH = b"\r\ncontent-length: "
 DIGITS = 8
 """The most that a length may have here."""
+LESSONS = 32
+"""Heads in a row that were like none before, after which they are learned but now and then."""
 
 
 Head = tuple[bytes, bytes]
@@ -68,3 +70,53 @@ def headers(head: bytes) -> list[tuple[bytes, bytes]]:
     """The headers of a head of a known shape; their names are lower-case."""
     lines = (line.split(b": ", 1) for line in head[:-4].split(b"\r\n")[1:])
     return [(name.lower(), value.strip(b" \t")) for name, value in lines]
+
+
+class Whole:
+    """How a server's answers begin that come whole: as the one before did, but for the length; or with a head that is
+    like one that was parsed."""
+
+    __slots__ = ("_least", "_line", "_most", "_moved", "_start", "head_bytes", "known", "unlike")
+
+    def __init__(self, head_bytes: int) -> None:
+        """`head_bytes`: the most that a head may have."""
+        self.head_bytes = head_bytes
+        self.known: Matches | None = None
+        """Finds heads like the one that was parsed last."""
+        self.unlike = 0
+        """How many came since one had a head that was known."""
+        self._line = b""
+        """The last head, `%d` for a length with as many digits: from `least` to `most`; the body begins at `start`."""
+        self._start, self._least, self._most = 0, 0, -1
+        self._moved = 0
+        """How many came since one began as the one before."""
+
+    def of(self, data: bytes) -> int:
+        """Where the body begins of a whole answer under a known head; 0: it is none."""
+        start = self._start
+        size = len(data) - start
+        if self._least <= size <= self._most and data.startswith(self._line % size):
+            self.unlike = self._moved = 0
+            return start
+        found = None if self.known is None else self.known(data)
+        if found is None or found.end() + int(found[1]) != len(data) or found.end() > self.head_bytes:
+            return 0
+        self._keep(found)
+        return found.end()
+
+    def _keep(self, found: re.Match[bytes]) -> None:
+        """Remembers the very bytes of a head; seldom, where no two are the same."""
+        self.unlike = 0
+        self._moved += 1
+        if self._moved > LESSONS and self._moved % LESSONS:
+            self._most = -1
+            return
+        (begin, end), head = found.span(1), found[0]
+        self._line = head[:begin].replace(b"%", b"%%") + b"%d" + head[end:].replace(b"%", b"%%")
+        self._start, self._least, self._most = len(head), 10 ** (end - begin - 1), 10 ** (end - begin) - 1
+
+    def learn(self, data: bytes) -> None:
+        """Remembers the parsed head of an answer that came whole; seldom, where no two are alike."""
+        self.unlike += 1
+        if data.startswith(b"HTTP/1.1 200") and (self.unlike <= LESSONS or not self.unlike % LESSONS):
+            self.known = shape(data[: data.find(b"\r\n\r\n") + 4]) or self.known
