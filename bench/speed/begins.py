@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.speed.arithmetic import spread
-from bench.speed.runs import Job, connected, over
+from bench.speed.runs import PATIENCE, Job, connected, over
 from bench.speed.upstream import pace
 from bench.speed.wire import Asker, Payload
 
@@ -20,8 +20,6 @@ STAMP = re.compile(rb"@\d{20}@")
 NANO = 1e-9
 REST_SECONDS = 0.02
 """Between the end of a burst and the next."""
-PATIENCE = 10.0
-"""How long first chunks may take; what has none by then is an error."""
 MOST_SECONDS = 5.0
 """No burst begins later than this after the first: a slow gateway has fewer of them."""
 

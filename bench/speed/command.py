@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.console import Console
 from bench.speed import machine, table
 from bench.speed.arithmetic import middle
 from bench.speed.deciding import decisions
+from bench.speed.interpreter import interpreter
 from bench.speed.load import Generator
 from bench.speed.measure import FULL, SMALL, Session, flat
 from bench.speed.peers import PEERS, Absent, peer
@@ -35,6 +37,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures in a file; - is standard output")
     parser.add_argument("--peers", action="store_true", help="other gateways too, as `lyceum bench peers` put them")
     parser.add_argument("--only", help="only these peers, with commas")
+    others = "our gateway by these interpreters too: a python of an environment that has all it needs"
+    parser.add_argument("--interpreter", type=Path, nargs="+", default=[], metavar="PYTHON", help=others)
     parser.add_argument("--embedding", action="store_true", help="streams too while other requests are embedded")
     parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="show kept figures, measure nothing")
     parser.add_argument("--markdown", action="store_true", help="the tables as Markdown")
@@ -62,13 +66,15 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
     names = chosen(args)
     report: dict[str, Any] = {**machine.origin(), "size": args.size, "plan": asdict(plan), "targets": {}, "missing": {}}
     ours, theirs = cores()
-    steps = plan.steps * (1 + len(names)) + 2 * plan.rounds * len(plan.levels)
+    steps = plan.steps * (1 + len(args.interpreter) + len(names)) + 2 * plan.rounds * len(plan.levels)
     with progress(steps) as bar:
         with upstream(theirs) as direct, Generator(theirs) as generator:
             session = Session(generator, direct, plan, bar)
             report["direct"] = session.ceiling()
             with gateway(direct, ours) as target:
                 report["targets"]["lyceum"] = session.target(target)
+            for path in args.interpreter:
+                otherwise(session, path, report)
             report["workers"] = workers(session)
             for name in names:
                 beside(session, name, report)
@@ -96,6 +102,20 @@ def beside(session: Session, name: str, report: dict[str, Any]) -> None:
         with peer(name, session.direct, cores()[0]) as target:
             report["targets"][name] = session.target(target)
     except (Absent, SetupError) as error:
+        report["missing"][name] = str(error)
+
+
+def otherwise(session: Session, python: Path, report: dict[str, Any]) -> None:
+    """The same code as another interpreter runs it, in its own environment; or why there is no figure."""
+    name, checkout = f"lyceum, {python.name}", machine.REPOSITORY
+    code = {"PYTHONPATH": str(checkout)} if (checkout / "pyproject.toml").exists() else {}
+    runner = str(python.absolute())  # not resolved: the link is what makes it a python of its environment
+    try:
+        about = interpreter(runner)
+        name = f"lyceum, {about['name']} {about['version']} {about['build']}"
+        with gateway(session.direct, cores()[0], runner=(runner,), environment=os.environ | code) as target:
+            report["targets"][name] = session.target(target)
+    except SetupError as error:
         report["missing"][name] = str(error)
 
 

@@ -150,8 +150,8 @@ def under_callgrind(folder: Path, direct: Target, on: set[int]) -> Iterator[tupl
             raise SetupError(
                 f"{tool} is not installed: `apt-get install valgrind`, or your system's package of that name"
             )
-    wrapper = ("valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out.%p")
-    with gateway(direct, on, wrapper=wrapper) as target:
+    words = ("--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out.%p")
+    with gateway(direct, on, runner=("valgrind", *words, sys.executable)) as target:
         assert target.pid is not None
         pid = str(target.pid)
 

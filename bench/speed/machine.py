@@ -11,6 +11,8 @@ from typing import Any
 
 import psutil
 
+from bench.speed.interpreter import interpreter
+
 REPOSITORY = Path(__file__).parent.parent.parent
 
 
@@ -25,6 +27,7 @@ def origin() -> dict[str, Any]:
             "memory_gb": round(psutil.virtual_memory().total / 1e9),
             "system": f"{platform.system()} {platform.release()}",
             "python": platform.python_version(),
+            "python_build": interpreter()["build"],
             "load": os.getloadavg()[0],
         },
     }

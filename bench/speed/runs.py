@@ -17,6 +17,10 @@ END_SECONDS = 3.0
 """How long answers under way may take after the window."""
 MOST_OPEN = 2000
 """Connections of an open loop."""
+LONGEST_SECONDS = 5.0
+"""A closed loop's window stays open until every connection could have had an answer, but not longer than this."""
+PATIENCE = 10.0
+"""How long first chunks of streams may take after their window; what has none by then is an error."""
 AT_ONCE = 200
 """Connections that are opened side by side."""
 
@@ -36,6 +40,11 @@ class Window:
         self.counts = False
         self.latency = array("d")
         self.errors: Counter[str] = Counter()
+
+    @property
+    def noted(self) -> int:
+        """How many answers and failures so far."""
+        return len(self.latency) + self.errors.total()
 
     def note(self, asker: Asker, since: float) -> None:
         """One answer."""
@@ -91,7 +100,8 @@ class Closed:
         self.again: set[asyncio.Task[None]] = set()
 
     async def run(self, begin: Callable[[], None]) -> dict[str, Any]:
-        """The window's figures; `begin` is called when it opens."""
+        """The window's figures; `begin` is called when it opens. A slow one stays open for as many answers as there
+        are connections: a rate of those that came by chance is none."""
         self.askers = await connected(self.job["target"], lambda: Asker(self.done), self.job["connections"])
         if self.left > 0:
             return await self.counted(begin)
@@ -101,6 +111,8 @@ class Closed:
         begin()
         self.window.counts, began = True, time.monotonic()
         await asyncio.sleep(self.job["seconds"])
+        while self.window.noted < len(self.askers) and time.monotonic() - began < LONGEST_SECONDS:
+            await asyncio.sleep(0.005)
         self.window.counts, seconds = False, time.monotonic() - began
         return self.window.result(seconds)
 

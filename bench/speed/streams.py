@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.speed.arithmetic import spread
 from bench.speed.processes import memory_bytes
-from bench.speed.runs import Job, Window, connected
+from bench.speed.runs import PATIENCE, Job, Window, connected
 from bench.speed.upstream import pace
 from bench.speed.wire import Asker, Payload
 
@@ -28,9 +28,9 @@ class Listener:
 
     def __init__(self, streams: Streams) -> None:
         self.streams = streams
-        self.asker = Asker(streams.done, self.on_body)
+        self.asker = Asker(self.done, self.on_body)
         self.kept = b""
-        self.begun = False
+        self.waits = True
 
     def on_body(self, data: bytes) -> None:
         """Reads the stamps of a piece."""
@@ -40,12 +40,19 @@ class Listener:
         for found in STAMP.finditer(data):
             self.streams.chunk(now - int(found[1]))
             end = found.end()
-        self.begun = self.begun or end > 0
+        self.waits = self.waits and not end
         self.kept = data[max(end, len(data) - STAMP_BYTES + 1) :]
+
+    def done(self, asker: Asker) -> None:
+        """The stream ended, or never will."""
+        failed = asker.failed or ("no first chunk" if self.waits else "")
+        self.waits = False
+        self.streams.done(failed)
 
 
 class Streams:
-    """So many streams begun at once; the window opens after `warm` seconds and closes before they end."""
+    """So many streams begun at once; the window opens after `warm` seconds and closes before they end, but not before
+    each has begun."""
 
     def __init__(self, job: Job) -> None:
         self.job, self.window = job, Window()
@@ -72,10 +79,9 @@ class Streams:
         await asyncio.sleep(self.job["seconds"])
         while self.job.get("chunks") and self.ended < len(askers) and time.monotonic() < began + MOST_SECONDS:
             await asyncio.sleep(0.005)
+        await self.begun(time.monotonic() + PATIENCE)
         self.window.counts, seconds = False, time.monotonic() - began
         held = memory_bytes(self.job["pid_memory"]) if self.job.get("pid_memory") else None
-        never = sum(not each.begun for each in self.listeners)
-        self.window.errors += Counter({"no first chunk": never})  # a name without a count goes
         return {
             "chunks": len(self.delays),
             "seconds": seconds,
@@ -87,16 +93,22 @@ class Streams:
             "errors": dict(self.window.errors),
         }
 
+    async def begun(self, until: float) -> None:
+        """Waits for first chunks that are late; those that never come are errors."""
+        while (never := sum(each.waits for each in self.listeners)) and time.monotonic() < until:
+            await asyncio.sleep(0.005)
+        self.window.errors += Counter({"no first chunk": never})  # a name without a count goes
+
     def chunk(self, nanoseconds: int) -> None:
         """One chunk, so long under way."""
         if self.window.counts:
             self.delays.append(nanoseconds * NANO)
 
-    def done(self, asker: Asker) -> None:
+    def done(self, failed: str) -> None:
         """A stream ended."""
         self.ended += 1
-        if asker.failed:
-            self.window.errors[asker.failed] += 1
+        if failed:
+            self.window.errors[failed] += 1
 
     async def end(self) -> None:
         """Leaves."""

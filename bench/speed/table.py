@@ -108,7 +108,8 @@ def caption(report: Figures) -> str:
     machine, streams = report["machine"], report["plan"]["streams"]
     return (
         f"{report['date']}, commit {report['commit']}, {machine['cpu']}, {machine['cores']} cores, Python "
-        f"{machine['python']}; medians of {report['plan']['rounds']} rounds of {report['plan']['seconds']} s, "
+        f"{machine['python']} {machine['python_build']}; medians of {report['plan']['rounds']} rounds of "
+        f"{report['plan']['seconds']} s, "
         f"{streams} streams; load of the machine before it began {machine['load']:.1f}"
     )
 

@@ -8,6 +8,7 @@ import http.client
 import json
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -121,10 +122,11 @@ def gateway(
     on: Iterable[int] = (),
     workers: int = 1,
     more: str = "",
-    wrapper: tuple[str, ...] = (),
+    runner: tuple[str, ...] = (sys.executable,),
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Target]:
-    """`lyceum serve` in a folder of its own; `more` is added to its configuration, `wrapper` runs it (valgrind)."""
+    """`lyceum serve` in a folder of its own; `more` is added to its configuration, `runner` is the Python that runs it,
+    or what runs a Python (valgrind)."""
     with tempfile.TemporaryDirectory(prefix="lyceum-bench-") as name:
         folder, port = Path(name), free_port()
         digest = hashlib.sha256(KEY.encode()).hexdigest()
@@ -134,7 +136,7 @@ def gateway(
             )
             + more
         )
-        command = [*wrapper, *python("gateway", "serve", "--config", "lyceum.toml")]
+        command = [*runner, "-m", "gateway", "serve", "--config", "lyceum.toml"]
         command += ["--workers", str(workers if workers > 1 else ALONE)]
         target = Target("lyceum", port, "auto", {"authorization": f"Bearer {KEY}"})
         with running(target, command, folder, on, environment) as started:

@@ -42,14 +42,26 @@ def neighbours(folder, monkeypatch):
 
 
 def test_speed_measures_the_gateway_beside_a_direct_run_and_names_every_peer(folder, neighbours, capsys):
-    args = parsed(command, "--json", "speed.json", "--only", "ours,broken,nginx", "--embedding")
-    assert command.run(args) == 0
+    words = (
+        "--json",
+        "speed.json",
+        "--only",
+        "ours,broken,nginx",
+        "--embedding",
+        "--interpreter",
+        sys.executable,
+        "none",
+    )
+    assert command.run(parsed(command, *words)) == 0
     report = json.loads((folder / "speed.json").read_text())
     gateway = report["targets"]["lyceum"]
-    assert set(report["targets"]) == {"lyceum", "ours"}
+    itself = f"lyceum, CPython {report['machine']['python']} {report['machine']['python_build']}"
+    assert set(report["targets"]) == {"lyceum", itself, "ours"}
+    assert report["missing"]["lyceum, none"] == "none is no Python that runs: FileNotFoundError"
     assert report["missing"]["nginx"] == "not installed: `lyceum bench peers nginx`"
     assert report["missing"]["broken"].endswith("no such file")
-    assert gateway["errors"] == {}
+    assert (gateway["errors"], report["targets"][itself]["errors"]) == ({}, {})
+    assert [each["direct_p50"] > 0 for each in gateway["first_added_us"].values()] == [True] * 3
     assert [gateway["levels"][level]["requests_per_second"] > 0 for level in ("1", "4")] == [True, True]
     assert gateway["start_seconds"] > 0
     assert report["direct"]["levels"]["1"]["requests_per_second"] > 0
@@ -59,6 +71,7 @@ def test_speed_measures_the_gateway_beside_a_direct_run_and_names_every_peer(fol
     assert "missing" in report["embedding"]["embedding"]
     shown = capsys.readouterr().out
     assert "nginx is missing: not installed" in shown
+    assert report["machine"]["python_build"] in " ".join(shown.split())
 
 
 def test_decisions_that_cannot_be_measured_say_why():
