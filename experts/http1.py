@@ -29,6 +29,7 @@ from experts.http1_exchange import (
 )
 from experts.http1_head import Whole
 from experts.http1_response import Response
+from experts.http1_wire import SLICE
 
 USUAL_DEADLINES = Deadlines()
 SWEEP_SECONDS = 0.02
@@ -90,32 +91,31 @@ class Client:
 
     def send(self, head: bytes, body: Payload, deadlines: Deadlines, sink: Sink) -> Exchange:
         """Starts an exchange; its answer goes to `sink`, never before this returns. Raises TooBusy."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self.time = self._loop.time
-        now = self.time()
+        idle, now = self._idle, self.time()
         payload: Payload
-        if isinstance(body, bytes):
+        if type(body) is bytes and len(body) <= SLICE:
             payload = b"".join((head, _length(len(body)), body))
         else:
-            payload = (head + _length(sum(map(len, body))), *body)
-        exchange = Exchange(self, payload, deadlines, sink, now, now)
-        idle = self._idle
+            parts = (body,) if isinstance(body, bytes) else body
+            payload = (head + _length(sum(map(len, parts))), *parts)
         while idle:
             connection = idle.pop()
-            if connection.transport.is_closing():
+            transport = connection.transport
+            if transport.is_closing():
                 continue  # the loop has not told it yet
             if now - connection.since < self._keep_seconds:
-                connection.carry(exchange)
+                connection.exchange = exchange = Exchange(self, payload, deadlines, sink, now, now, connection)
+                if isinstance(payload, tuple):
+                    connection.push(payload)
+                else:
+                    transport.write(payload)
                 if deadlines is not self._usual:
                     self._usual, self._soonest = deadlines, min(deadlines.first, deadlines.total)
                 if now + self._soonest < self._looks:
                     self.watch(now + self._soonest)
                 return exchange
             connection.abort()
-        self._queue(exchange)
-        self.watch(exchange.due())
-        return exchange
+        return self._queue(payload, deadlines, sink)
 
     def request(
         self,
@@ -139,7 +139,7 @@ class Client:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
-        self._loop, self._timer, self._looks = None, None, math.inf
+        self._loop, self._timer, self._looks, self.time = None, None, math.inf, time.monotonic
         await asyncio.sleep(0)  # the transports close in the loop's next turn
 
     # what connections and exchanges tell
@@ -178,12 +178,19 @@ class Client:
 
     # connections
 
-    def _queue(self, exchange: Exchange) -> None:
+    def _queue(self, payload: Payload, deadlines: Deadlines, sink: Sink) -> Exchange:
         """Lets an exchange wait for a connection. Raises TooBusy."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self.time = self._loop.time
         if self._open >= self._most and len(self._waiting) - self._dialing >= self._most_waiting:
             raise TooBusy("too many requests wait for a connection")
+        now = self.time()
+        exchange = Exchange(self, payload, deadlines, sink, now, now)
         self._waiting[exchange] = None
-        self._grow(exchange.deadlines.connect)
+        self._grow(deadlines.connect)
+        self.watch(exchange.due())
+        return exchange
 
     def _under_way(self) -> list[Exchange]:
         carried = [connection.exchange for connection in self._connections if connection.exchange is not None]

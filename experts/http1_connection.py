@@ -10,7 +10,7 @@ import httptools
 from experts.http1_chunks import taken
 from experts.http1_exchange import ClosedEarly, Exchange, Headers, HTTPError, Pool, ProtocolBroken
 from experts.http1_head import headers
-from experts.http1_wire import SLICE, Wire
+from experts.http1_wire import Wire
 
 
 class Connection(Wire):
@@ -40,10 +40,10 @@ class Connection(Wire):
         """Sends the exchange's request."""
         self.exchange, exchange.connection = exchange, self
         payload = exchange.payload
-        if isinstance(payload, bytes) and len(payload) <= SLICE:
-            self.transport.write(payload)
+        if isinstance(payload, tuple):
+            self.push(payload)
         else:
-            self.push(payload if isinstance(payload, tuple) else (payload,))
+            self.transport.write(payload)
 
     def abort(self) -> None:
         """Closes at once and leaves the pool."""

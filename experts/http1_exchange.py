@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Headers = list[tuple[bytes, bytes]]
 """Names are lower-case."""
 Payload = bytes | tuple[bytes | memoryview, ...]
-"""A request, or its parts: what is long is not copied to be sent."""
+"""A request that is not long, or the parts of one that is: they are not copied to be sent."""
 
 
 class HTTPError(Exception):
