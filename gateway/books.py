@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,15 @@ from policies.batches import StoreUnavailable
 from policies.groups import Group
 from policies.ledger import Ledger
 from policies.pressure import steered
-from policies.rows import COLUMNS, SETTLED, Line, SettlementRow, brought, decided
+from policies.rows import COLUMNS, SETTLED, Alike, Line, SettlementRow, brought, decided
 
 if TYPE_CHECKING:
     from gateway.life import Life
+    from gateway.school import Usual
     from gateway.tally import Tally
 
+KNOWN = 1024
+"""How many kinds of decisions that are foreseen are remembered."""
 LEFT = 499
 """The status of a client that left, after nginx's."""
 REASON, STATUS = (COLUMNS["outcomes"].index(name) + 1 for name in ("reason", "status"))
@@ -45,6 +48,8 @@ class Books:
         self.money = money or Money(None)
         self.permit: Callable[[str, str, Catalog], Catalog] = lambda key, model, catalog: catalog
         """The experts of a catalog that a key may ask for a model."""
+        self._alike: dict[Hashable, tuple[Usual, Alike]] = {}
+        """By what is usual, key, model and policy; what is usual is kept, so that no other takes its place."""
         self.prompts: Keeper | None = None
         """Keeps the messages of keys that opted in."""
 
@@ -76,6 +81,29 @@ class Books:
         if self.prompts is not None and life.step == 0:
             self.prompts.keep(life.key, life.request)
         return group
+
+    def foreseen(self, life: Life, usual: Usual, allowance: int | None, draw: float) -> Group:
+        """The same for the first decision where it was known beforehand, and most of its row with it."""
+        request, now = life.request, self.clock()
+        like = id(usual), life.key, request.model, life.policy_name
+        known = self._alike.get(like)
+        alike = self._like(like, life, usual) if known is None else known[1]
+        group = self.ledger.put(alike.line(request, now, draw, allowance), now, None)
+        if group.error is not None:
+            raise group.error
+        if self.prompts is not None:
+            self.prompts.keep(life.key, request)
+        return group
+
+    def _like(self, like: tuple[Hashable, ...], life: Life, usual: Usual) -> Alike:
+        """What is the same in all rows of decisions like this one."""
+        if len(self._alike) >= KNOWN:
+            self._alike.clear()
+        assert usual.first is not None
+        line = decided(State(life.request, usual.estimates), usual.first.ask, 0, 0.0, life.key, life.policy_name)
+        alike = Alike.of((*line, self.policy_hash))
+        self._alike[like] = usual, alike
+        return alike
 
     def settled(self, tally: Tally, outcome: Outcome, kind: str) -> Group:
         """Queues the rows of an outcome and, if that is known at once, of its settlement; their group ends when they

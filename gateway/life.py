@@ -129,7 +129,7 @@ class Life(Struct, eq=False):
         ):
             return self.decide(self.policy, usual.catalog, (), draw)
         ask = first.ask
-        self.recorded = books.decided(self, State(request, usual.estimates, (), allowance, draw), ask)
+        self.recorded = books.foreseen(self, usual, allowance, draw)
         if self.session:
             school.sessions.keep(key, self.session, ask.experts[0])
         return ask

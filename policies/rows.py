@@ -11,7 +11,7 @@ import orjson
 from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
-from experts.base import Answer, Outcome
+from experts.base import Answer, Outcome, Request
 from experts.card import Usage
 from policies.base import Accept, Ask, Decision, State
 from policies.recall import Recall
@@ -148,6 +148,31 @@ add = msgspec.json.Encoder().encode_into
 """Writes a row or a line into a bytearray; -1: at its end."""
 written: Recall[Mapping[str, Estimate], Raw] = Recall(lambda estimates: Raw(encode(estimates)))
 """Estimates as JSON, once for those that are known."""
+
+
+class Alike(Struct, frozen=True):
+    """What is the same in the lines of decisions that differ in their request, time, draw and allowance only: values as
+    they stand in a longer list, written once."""
+
+    who: Raw
+    """From the key to the probability."""
+    why: Raw
+    rest: Raw
+    """From the estimates on."""
+
+    @classmethod
+    def of(cls, line: Line) -> Alike:
+        """Of all that are like this one."""
+        return cls(_written(line[4:12]), _written(line[14:15]), _written(line[16:]))
+
+    def line(self, request: Request, time: float, draw: float, allowance: int | None) -> Line:
+        """The line of another: the first decision about its request."""
+        name, told = request.id, hash_of(request.prompt)
+        return "decision", name, 0, time, self.who, draw, allowance, self.why, told, self.rest
+
+
+def _written(values: Line) -> Raw:
+    return Raw(encode(values)[1:-1])
 
 
 def decided(state: State, decision: Decision, step: int, time: float, key: str, policy: str) -> Line:
