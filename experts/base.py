@@ -36,6 +36,8 @@ class Body(Struct, frozen=True):
     """Bytes of `data` once no letter is escaped: a bound of what a model is to read of it."""
     plain: bool = False
     """Whether it is certain that there are no tools in it, nor calls of any."""
+    named: tuple[int, int] | None = None
+    """Where in `data` the model's name stands, its quotation marks too, if that is known; below 0: from the end."""
 
 
 class Request(Struct, frozen=True):

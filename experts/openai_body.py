@@ -39,10 +39,10 @@ def written(request: Request, model: str, counted: bool = False) -> Payload:
     if body is None or body.messages is not request.messages:
         return orjson.dumps({**options, "messages": request.messages, **ours, "model": model})
     data = body.data
-    found = FIRST.match(data) or _late(data)
-    if found is None:
+    place = body.named or named(data)
+    if place is None:
         return _copied(body, request, {"model": model, **ours})
-    begin, end = found.span(1)
+    begin, end = place
     rest = data[end:] if len(data) < LONG else memoryview(data)[end:]
     parts: tuple[bytes | memoryview, ...] = data[:begin], _name(model), rest
     if ours or options is not body.options:
@@ -70,6 +70,12 @@ def _new(came: Mapping[str, Any], wanted: Mapping[str, Any]) -> bytes | None:
     if any(wanted.get(name, GONE) is not value for name, value in came.items()):
         return None
     return b"".join([_key(name) + orjson.dumps(value) for name, value in wanted.items() if name not in came])
+
+
+def named(data: bytes) -> tuple[int, int] | None:
+    """Where the model's name stands in a body, if that is soon found."""
+    found = FIRST.match(data) or _late(data)
+    return None if found is None else found.span(1)
 
 
 def _late(data: bytes) -> re.Match[bytes] | None:

@@ -57,6 +57,13 @@ def look(messages: Sequence[Message]) -> Reading:
     return last
 
 
+def read_on(known: Reading, messages: Sequence[Message], said: str) -> None:
+    """Reads a conversation whose messages are as those of a known one, but that the last one's text is not empty."""
+    roles, texts = known.roles, (*known.texts[:-1], said)
+    words = (roles[-1] == "user" and bare(said)) or _words(roles, texts)
+    LAST[0] = Reading(messages, roles, texts, known.letters + len(said), known.kinds, words)
+
+
 EMPTY = Reading((), (), (), 0, TEXT, "")
 LAST = [EMPTY]
 

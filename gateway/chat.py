@@ -14,6 +14,7 @@ from experts.base import Body, Chunk, Request
 from experts.card import Usage
 from gateway.body import checked, no_json, once
 from gateway.errors import APIError
+from gateway.frames import framed, note
 from gateway.usual import Plain, usual
 
 NUMBERS: dict[str, tuple[float, float]] = {
@@ -36,6 +37,9 @@ CHECKED = frozenset((*TYPES, *NUMBERS, *COUNTS))
 
 def parse(body: bytes, request_id: str) -> Request:
     """The request of a body. Raises APIError with the `param` at fault."""
+    known = framed(body, request_id)
+    if known is not None:
+        return known
     try:
         fields = loads(body)
     except orjson.JSONDecodeError as error:
@@ -50,6 +54,8 @@ def parse(body: bytes, request_id: str) -> Request:
     again = dumps(fields)
     if again != body:
         once(body, again)
+    if plain:
+        note(body, fields["messages"])
     messages, model = tuple(fields.pop("messages")), fields.pop("model")
     return Request(messages, fields, model, request_id, body=Body(body, messages, fields, len(again), plain))
 

@@ -22,8 +22,9 @@ ANY = frozenset(HEADERS)
 MOST = 4096
 """Conversations of one key; the one that was idle longest makes room."""
 OPENING = frozenset({"system", "developer", "user"})
-LONG = 4096
-"""Letters of a text that are looked at, half of them at its beginning."""
+END = 256
+"""Letters that are looked at of a long text's beginning and end."""
+LONG = 2 * END
 
 
 def follow(life: Life, found: Reading, headers: Mapping[bytes, bytes]) -> None:
@@ -31,12 +32,12 @@ def follow(life: Life, found: Reading, headers: Mapping[bytes, bytes]) -> None:
     request = life.request
     if not ANY.isdisjoint(headers) or "prompt_cache_key" in request.options or request.native is not None:
         life.session = named(headers, request)
-    elif found.letters <= LONG and OPENING.issuperset(found.roles):
-        life.session = hash(found.texts)
+    elif OPENING.issuperset(found.roles):
+        life.session = hash(tuple([ends(said) for said in found.texts]))
         return
     if not life.session:
         opening = beginning(found)
-        life.session = hash(tuple(map(ends, opening)))
+        life.session = hash(tuple([ends(said) for said in opening]))
         if len(opening) == len(found.texts):
             return
     life.sticky = life.school.sessions.expert(life.key, life.session)
@@ -58,9 +59,9 @@ def named(headers: Mapping[bytes, bytes], request: Request) -> int:
     return hash(told) if isinstance(told, str) else 0
 
 
-def ends(said: str) -> str:
+def ends(said: str) -> str | tuple[int, str, str]:
     """A long text by its length, its beginning and its end: what is between costs time and tells nothing more."""
-    return said if len(said) <= LONG else f"{len(said)} {said[: LONG // 2]}{said[-LONG // 2 :]}"
+    return said if len(said) <= LONG else (len(said), said[:END], said[-END:])
 
 
 class Sessions:

@@ -19,6 +19,7 @@ from gateway import body as bodies
 from gateway import usual
 from gateway.chat import careful, parse
 from gateway.errors import APIError
+from gateway.frames import FRAMES
 from gateway.usual import NESTED, Plain, Usual
 
 WEATHER = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
@@ -96,6 +97,7 @@ def bent(draw: Any) -> bytes:
 
 def read(body: bytes) -> Request | bytes:
     """What the quick look gives: a request, or the error's body."""
+    FRAMES.clear()
     try:
         return parse(body, "id")
     except APIError as error:

@@ -151,6 +151,12 @@ async def test_how_durable_a_commit_is_can_be_chosen(path, durability, synchrono
     assert len(list(ledger.rows("outcomes"))) == 1
 
 
+async def test_a_prompt_has_the_same_fingerprint_in_every_process_and_under_every_python():
+    assert hash_of("Who was first?") == "ea9d0cbc982df0c3"
+    assert hash_of("é" * 5000) == "3e7dda1ebb00beb3"
+    assert hash_of("\ud800")
+
+
 async def test_of_a_long_prompt_only_length_and_ends_make_the_fingerprint():
     long = "a" * 100_000
     assert hash_of(long) == hash_of(long)

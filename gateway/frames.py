@@ -1,0 +1,118 @@
+"""What bodies have around their last words: programs send the same again and again, and only what is said differs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct, ValidationError, convert
+from orjson import JSONDecodeError, dumps, loads
+
+from experts.base import Body, Request
+from experts.openai_body import named
+from experts.reading import Message, Reading, look, read_on
+from gateway.body import once
+from gateway.errors import APIError
+from gateway.usual import Plain
+
+MOST = 8
+"""Frames that are remembered, and of those that were seen once."""
+MESSAGES = 8
+"""A longer conversation is another one each time."""
+LARGEST = 16 * 1024
+"""Bytes of a frame."""
+LONG = 16 * 1024
+"""Bytes of a body whose words are not copied before they are read."""
+MARK, MARKED = "\0", b"\\u0000"
+"""What stands for the words: no text has it that was not escaped."""
+NEEDLE = 32
+"""Letters by which the words' beginning and end are found in a body."""
+
+
+class Frame(Struct, frozen=True):
+    """A body of the usual shape without tools and without the text of its last message."""
+
+    before: bytes
+    """To the quotation mark at the text's beginning."""
+    after: bytes
+    """From the one at its end."""
+    least: int
+    """Bytes of both."""
+    model: str
+    options: Mapping[str, Any]
+    earlier: tuple[Message, ...]
+    last: Message
+    reading: Reading
+    """Of the earlier messages and the last one's role."""
+    size: int
+    """Bytes of it once no letter is escaped."""
+    named: tuple[int, int] | None
+    """As in a body."""
+
+    def read(self, body: bytes, request_id: str) -> Request | None:
+        """The request of a body with this frame; `None` if what it has within is no JSON string. One string in the
+        place of another leaves all else as it was: the shape, the depth, and that no key stands twice."""
+        begin, end = len(self.before) - 1, 1 - len(self.after)
+        try:
+            said: str = loads(body[begin:end] if len(body) < LONG else memoryview(body)[begin:end])
+        except JSONDecodeError:
+            return None
+        messages = (*self.earlier, {**self.last, "content": said})
+        read_on(self.reading, messages, said)
+        size = self.size + (len(said) if said.isascii() else len(said.encode()))
+        options = self.options
+        return Request(
+            messages, options, self.model, request_id, body=Body(body, messages, options, size, True, self.named)
+        )
+
+
+FRAMES: deque[Frame] = deque(maxlen=MOST)
+SEEN: deque[tuple[bytes, bytes]] = deque(maxlen=MOST)
+"""What was around the last words of bodies whose frames were not known."""
+
+
+def framed(body: bytes, request_id: str) -> Request | None:
+    """The request of a body whose frame is known; `None`: it must be looked at."""
+    for frame in FRAMES:
+        if body.startswith(frame.before) and body.endswith(frame.after) and len(body) >= frame.least:
+            return frame.read(body, request_id)
+    return None
+
+
+def note(body: bytes, messages: list[Message]) -> None:
+    """Remembers the frame of a body of the usual shape that has come for the second time."""
+    said = messages[-1].get("content")
+    if type(said) is not str or len(messages) > MESSAGES or len(body) - len(said) > LARGEST:
+        return
+    begins, ends = dumps(said[:NEEDLE])[:-1], dumps(said[-NEEDLE:])[1:]
+    begin = body.find(begins) if len(body) > LONG else body.rfind(begins)
+    end = body.rfind(ends)
+    around = body[: begin + 1], body[end + len(ends) - 1 :]
+    if not 0 <= begin <= end or len(around[0]) + len(around[1]) > LARGEST:
+        return
+    if around not in SEEN:
+        SEEN.append(around)
+    elif (frame := learned(*around)) is not None:
+        FRAMES.appendleft(frame)
+
+
+def learned(before: bytes, after: bytes) -> Frame | None:
+    """The frame of what stood around a text; `None` if that was not all of the last message's."""
+    whole = before + MARKED + after
+    try:
+        fields = loads(whole)
+        convert(fields, Plain)
+        again = dumps(fields)
+        once(whole, again)
+    except (JSONDecodeError, ValidationError, APIError):
+        return None
+    *earlier, last = fields.pop("messages")
+    if last.get("content") != MARK:
+        return None
+    place = named(whole)
+    if place is not None and place[0] > len(before):
+        place = place[0] - len(whole), place[1] - len(whole)
+    model, reading = fields.pop("model"), look((*earlier, {**last, "content": ""}))
+    least, size = len(before) + len(after), len(again) - len(MARKED)
+    return Frame(before, after, least, model, fields, tuple(earlier), last, reading, size, place)
