@@ -14,16 +14,15 @@ from experts.http1_head import LESSONS, Matches, headers, shape
 SIZE = re.compile(rb"([1-9a-fA-F][0-9a-fA-F]{0,5})\r\n").match
 FIRST = 5
 """Bytes of a chunk that tell where it begins and ends, if it is neither tiny nor large."""
+SIZES = [b"no size", *(b"%x" % size for size in range(1, 2048))]
+"""As servers write them."""
 LAST = b"0\r\n\r\n"
 """The end of a message without trailers."""
 
 
 def bodies(data: bytes) -> bytes | None:
     """What the chunks hold that a piece is made of; `None` if it is not made of whole chunks alone."""
-    begin, end = _edges(data[:FIRST])
-    if data[end:] == b"\r\n":
-        return data[begin:end]
-    body, over = _several(data)
+    body, over = taken(data)
     return None if over else body
 
 
@@ -31,7 +30,17 @@ def taken(data: bytes) -> tuple[bytes | None, bool]:
     """What the whole chunks hold that a piece is made of, and whether the message ends with it; `None` if it is made of
     anything else."""
     begin, end = _edges(data[:FIRST])
-    return (data[begin:end], False) if data[end:] == b"\r\n" else _several(data)
+    if data[end:] == b"\r\n":
+        return data[begin:end], False
+    over = data[-5:] == LAST
+    lines = data[:-5].split(b"\r\n") if over else data.split(b"\r\n")
+    found = lines[1::2]
+    try:  # as a rule no chunk holds an end of a line of its own
+        if lines[-1] == b"" and lines[:-1:2] == list(map(SIZES.__getitem__, map(len, found))):
+            return b"".join(found), over
+    except IndexError:
+        pass
+    return _several(data)
 
 
 @lru_cache(maxsize=4096)
@@ -43,16 +52,14 @@ def _edges(first: bytes) -> tuple[int, int]:
 
 def _several(data: bytes) -> tuple[bytes | None, bool]:
     found: list[bytes] = []
-    place, size = 0, len(data)
-    while place < size:
-        begin, end = _edges(data[place : place + FIRST])
-        if not end:
-            if (told := SIZE(data, place)) is None:
-                return (b"".join(found), True) if data[place:] == LAST else (None, False)
-            begin = told.end() - place
-            end = begin + int(told[1], 16)
-        end += place
-        found.append(data[place + begin : end])
+    place = 0
+    while place < len(data):
+        size = SIZE(data, place)
+        if size is None:
+            return (b"".join(found), True) if data[place:] == LAST else (None, False)
+        begin = size.end()
+        end = begin + int(size[1], 16)
+        found.append(data[begin:end])
         place = end + 2
         if data[end:place] != b"\r\n":
             return None, False

@@ -41,12 +41,20 @@ class Reader(Struct, eq=False):
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that end in this piece. Raises TooLong."""
-        if piece.startswith(b"data: ") and piece.endswith(b"\n\n") and not (self._pending or self._data or self._name):
-            parts = piece[6:-2].split(b"\n\ndata: ")
-            if piece.count(b"\n") == 2 * len(parts) and b"\r" not in piece and len(piece) <= self.most:
-                self._after_cr = self._at_start = False
-                return list(map(Event, parts))
-        return self._feed(piece)
+        whole = self.whole(piece)
+        return self._feed(piece) if whole is None else list(map(Event, whole))
+
+    def whole(self, piece: bytes) -> list[bytes] | None:
+        """What the events say that this piece is made of, if they are whole, have one line each and no names, and
+        nothing else is in it; else `None`."""
+        if self._pending or self._data or self._name or piece[:6] != b"data: " or piece[-2:] != b"\n\n":
+            return None
+        parts = piece[6:-2].split(b"\n\ndata: ")
+        said = b"".join(parts)
+        if said.find(b"\n") >= 0 or said.find(b"\r") >= 0 or len(piece) > self.most:
+            return None
+        self._after_cr = self._at_start = False
+        return parts
 
     def skips(self, size: int) -> bool:
         """Whether whole events of as many bytes may be left out here: nothing of another one waits."""

@@ -7,17 +7,25 @@ string of JSON; whatever else comes goes the long way.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 from orjson import JSONDecodeError, loads
 
 from experts.base import Chunk
 
-CONTENT = re.compile(rb'"content"\s*:\s*"((?:[^"\\]|\\.)*)"')
+WORDS = rb'([^"\\]*(?:\\.[^"\\]*)*)'
+CONTENT = re.compile(rb'"content"\s*:\s*"' + WORDS + rb'"')
 """Inside a JSON string a quotation mark is escaped, so this can only be a key and its value."""
-PROBE = "?"
+NAMES = re.compile(rb'"id"\s*:\s*"([0-9A-Za-z_.:-]{1,128})"|"created"\s*:\s*([1-9][0-9]{0,15})(?=\s*[,}])')
+"""What is another in each stream of a server, and says nothing about the words."""
+NAME, TIME = rb"[0-9A-Za-z_.:-]{1,128}", rb"[1-9][0-9]{0,15}"
+MOST_PROVEN, LONGEST_PROVEN = 1024, 4096
+LESSONS, SELDOM = 4, 64
+"""Streams in a row that were like none before, after which a proof is kept but for one in so many."""
+PROBE = b"?"
 TRIES = 4
 """Chunks in a row from which nothing could be learned before that is given up: they differ in more than words."""
 END, END_CR = b"\n\n", b"\r\n\r\n"
@@ -45,6 +53,38 @@ def line_of(size: int) -> bytes:
     return next((line for line in lines if len(line) + int(line, 16) + 2 == size), b"")
 
 
+class Proven(Struct, eq=False):
+    """Finds events that say nothing but words, as one was proven to, whatever its names are."""
+
+    match: Callable[[bytes], re.Match[bytes] | None] | None = None
+    unlike: int = 0
+    """Streams in a row whose events it did not find."""
+
+    def of(self, event: bytes) -> re.Match[bytes] | None:
+        """Where the words of an event are."""
+        found = self.match(event) if self.match is not None else None
+        self.unlike = 0 if found is not None else self.unlike + 1
+        return found
+
+    def keep(self, before: bytes, after: bytes) -> None:
+        """Others like this one are known from now on; where no two streams are alike, seldom."""
+        if len(before) + len(after) <= LONGEST_PROVEN and (self.unlike <= LESSONS or not self.unlike % SELDOM):
+            self.match = re.compile(_like(before, after)).fullmatch
+
+
+PROVEN: dict[str, Proven] = {}
+"""By the kind of stream."""
+
+
+def proven(kind: str) -> Proven:
+    """What is known of a kind."""
+    if kind not in PROVEN:
+        if len(PROVEN) >= MOST_PROVEN:
+            PROVEN.clear()
+        PROVEN[kind] = Proven()
+    return PROVEN[kind]
+
+
 class Frame(Struct, frozen=True, gc=False):
     """A chunk of HTTP of one length around the words, and where they stand in it."""
 
@@ -62,27 +102,29 @@ NO_FRAME = Frame(slice(0), b"-", slice(0), b"")
 MOST_FRAMES, LONGEST_FRAME = 32, 4096
 
 
-class Alike:
+class Alike(Struct, eq=False):
     """What the last chunk of one stream had around its words, at the expert and at the client."""
 
-    # fmt: off
-    __slots__ = ("after", "around", "before", "chunked", "end", "frames", "our_after", "our_before", "our_seam",
-                 "our_tail", "room", "seam", "tail", "tries")
-    # fmt: on
-
-    def __init__(self, chunked: bool) -> None:
-        """`chunked`: whether the client is sent chunks of HTTP."""
-        self.before = self.after = self.seam = self.our_before = self.our_after = self.our_seam = b""
-        self.chunked = chunked
-        self.around = self.room = 0
-        """Bytes around the words at the client; the fewest that may hold two chunks' words."""
-        self.tries = TRIES
-        self.tail = self.our_tail = b""
-        """What follows the words in a chunk of HTTP."""
-        self.end = slice(0)
-        """Where that stands."""
-        self.frames: dict[int, Frame] = {}
-        """By the length of the chunk."""
+    chunked: bool
+    """Whether the client is sent chunks of HTTP."""
+    kind: str = ""
+    """What streams have in common that are probably alike: their expert."""
+    before: bytes = b""
+    after: bytes = b""
+    seam: bytes = b""
+    our_before: bytes = b""
+    our_after: bytes = b""
+    our_seam: bytes = b""
+    around: int = 0
+    """Bytes around the words at the client. `room`: the fewest that may hold two chunks' words."""
+    room: int = 0
+    tries: int = TRIES
+    tail: bytes = b""
+    """What follows the words in a chunk of HTTP. `end`: where that stands."""
+    our_tail: bytes = b""
+    end: slice = slice(0)
+    frames: dict[int, Frame] = field(default_factory=dict)
+    """By the length of the chunk."""
 
     def frame(self, size: int) -> Frame:
         """The frame of a chunk of HTTP of as many bytes."""
@@ -124,6 +166,21 @@ class Alike:
             return b"".join((self.our_before, said, self.our_after))
         return b"".join((sized(self.around + len(said)), self.our_before, said, self.our_after, b"\r\n"))
 
+    def event(self, data: bytes, heard: Heard) -> bytes | None:
+        """The client's event for an event's data that holds such a chunk, whose words are noted; else `None`."""
+        begin, end = len(self.before) - len(HEAD), len(data) - len(self.after) + len(END)
+        if begin < 0 or data[:begin] != self.before[len(HEAD) :] or data[end:] != self.after[: -len(END)]:
+            return None
+        said = data[begin - 1 : end + 1]
+        try:
+            text = loads(said)
+        except JSONDecodeError:
+            return None
+        heard.chunks += 1
+        heard.said.append(text)
+        heard.letters += len(text)
+        return b"".join((self.our_before, said, self.our_after))
+
     def _several(self, said: bytes, heard: Heard) -> bytes:
         """The words of several chunks, with what the client gets between them. Raises JSONDecodeError."""
         parts = said[1:-1].split(self.seam)
@@ -135,25 +192,58 @@ class Alike:
 
     def learn(self, data: bytes, chunk: Chunk, out: bytes) -> None:
         """Learns from a read's last event, its chunk, and the event that the client got."""
-        if self.tries <= 0 or chunk.data is None or not out:
+        if self.tries <= 0 or chunk.data is None or not out or not chunk.delta.get("content"):
             return
         self.tries -= 1
         event = b"".join((HEAD, chunk.data, END_CR if data.endswith(END_CR) else END))
-        if not data.endswith(event):
+        ours = CONTENT.search(out)
+        if ours is None or not data.endswith(event):
             return
-        data = event
-        theirs, ours = CONTENT.search(data), CONTENT.search(out)
-        if theirs is None or ours is None or loads(b'"%b"' % theirs[1]) != chunk.delta.get("content"):
+        known = proven(self.kind)
+        theirs = known.of(event) or _words(event, chunk)
+        if theirs is None:
             return
-        before, after = data[: theirs.start(1)], data[theirs.end(1) :]
-        if _only_words(loads(before[len(HEAD) :] + PROBE.encode() + after)):
-            self.before, self.after, self.seam = before, after, after + before
-            self.our_before, self.our_after = out[: ours.start(1) - 1], out[ours.end(1) + 1 :]
-            self.our_seam = b'"%b%b"' % (self.our_after, self.our_before)
-            self.around, self.room = len(self.our_seam) - 2, len(self.seam) + 2
-            self.tail, self.our_tail = after + b"\r\n", self.our_after + (b"\r\n" if self.chunked else b"")
-            self.end = slice(-len(self.tail), None)
-            self.frames.clear()
+        before, after = event[: theirs.start(1)], event[theirs.end(1) :]
+        self.before, self.after, self.seam = before, after, after + before
+        self.our_before, self.our_after = out[: ours.start(1) - 1], out[ours.end(1) + 1 :]
+        self.our_seam = b'"%b%b"' % (self.our_after, self.our_before)
+        self.around, self.room = len(self.our_seam) - 2, len(self.seam) + 2
+        self.tail, self.our_tail = after + b"\r\n", self.our_after + (b"\r\n" if self.chunked else b"")
+        self.end = slice(-len(self.tail), None)
+        self.frames.clear()
+        if known.unlike:
+            known.keep(before, after)
+
+
+def _words(event: bytes, chunk: Chunk) -> re.Match[bytes] | None:
+    """Where the words of an event are that is proven to say nothing else."""
+    found = CONTENT.search(event)
+    if found is None or loads(b'"%b"' % found[1]) != chunk.delta.get("content"):
+        return None
+    before, after = event[: found.start(1)], event[found.end(1) :]
+    return found if _only_words(loads(before[len(HEAD) :] + PROBE + after)) else None
+
+
+def _like(before: bytes, after: bytes) -> bytes:
+    """The pattern of events that differ from one in their words and names alone. Only the names of the outermost object
+    may: what stands around the words is in others."""
+    outer = before.find(b"[") if before.count(b"{", 0, max(before.find(b"["), 0)) == 1 else 0
+    last = after.rfind(b"]") + 1
+    last = last if after.count(b"}", last) == 1 else len(after)
+    return b"".join(
+        (_open(before[:outer]), re.escape(before[outer:]), WORDS, re.escape(after[:last]), _open(after[last:]))
+    )
+
+
+def _open(text: bytes) -> bytes:
+    """The pattern of a text in which names may be others."""
+    parts: list[bytes] = []
+    place = 0
+    for found in NAMES.finditer(text):
+        begin, end = found.span(1) if found[1] else found.span(2)
+        parts += (re.escape(text[place:begin]), NAME if found[1] else TIME)
+        place = end
+    return b"".join((*parts, re.escape(text[place:])))
 
 
 def _only_words(payload: dict[str, Any]) -> bool:
@@ -164,4 +254,4 @@ def _only_words(payload: dict[str, Any]) -> bool:
     choice = choices[0]
     if choice.get("index", 0) != 0 or choice.get("finish_reason"):
         return False
-    return {key: value for key, value in choice["delta"].items() if value and key != "role"} == {"content": PROBE}
+    return {key: value for key, value in choice["delta"].items() if value and key != "role"} == {"content": "?"}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LARGEST_READ = 256 * 1024
 """Bytes that come from an expert at once, at most."""
-EVENTS = b"text/event-stream"
+EVENTS, DONE = b"text/event-stream", b"[DONE]"
 STREAM: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -69,7 +69,7 @@ class Stream(Call, kw_only=True, eq=False):
             reader=sse.Reader(expert.limits.answer_bytes),
             progress=expert.progress(),
             line=turn.line,
-            alike=Alike(chunked=not turn.old),
+            alike=Alike(not turn.old, expert.name),
         )
 
     def on_head(self, status: int, headers: Headers) -> None:
@@ -131,17 +131,17 @@ class Stream(Call, kw_only=True, eq=False):
     def read(self, data: bytes) -> None:
         """The events of a piece; held back until they say something. Raises ExpertError and TooLong."""
         out: list[bytes] = []
-        done, progress, events = False, self.progress, self.events
+        parts, known = self.reader.whole(data), None
         try:
-            for event in self.reader.feed(data):
-                if event.data == b"[DONE]":
-                    done = progress.whole
-                    if not done:
-                        progress.end()
-                    break
-                chunk = piece(event, progress)
-                self.note(chunk)
-                out.append(events.of(chunk))
+            if parts is None:
+                done = self.slowly(data, out)
+            else:
+                done = DONE in parts
+                for part in parts[: parts.index(DONE)] if done else parts:
+                    known = self.alike.event(part, self)
+                    out.append(known or self.one(sse.Event(part)))
+            if done:
+                self.progress.end()
         except (ExpertError, sse.TooLong):
             self.pass_on(out)  # what came before it is noted as said
             raise
@@ -150,14 +150,32 @@ class Stream(Call, kw_only=True, eq=False):
             self.end()
             return
         self.pass_on(out)
-        if not self.begun:
-            if self.letters or not self.plain or self.finish_reason:  # it says more than the name of a role
-                self.life.when_durable(None, self.begin)
-        elif out:
-            self.alike.learn(data, chunk, out[-1])
-        self.quick = self.begun and self.reader.skips(LARGEST_READ)
+        if out and known is None:
+            self.alike.learn(data, self.last, out[-1])
+        if self.begun:
+            self.arm()
+        elif self.letters or not self.plain or self.finish_reason:  # it says more than the name of a role
+            self.life.when_durable(None, self.begin)
+
+    def slowly(self, data: bytes, out: list[bytes]) -> bool:
+        """The events of a piece that holds something else besides; whether the last one came. Raises as `read`."""
+        for event in self.reader.feed(data):
+            if event.data == DONE:
+                return True
+            out.append(self.one(event))
+        return False
+
+    def one(self, event: sse.Event) -> bytes:
+        """The client's event for one of the expert's, which is noted. Raises ExpertError."""
+        chunk = piece(event, self.progress)
+        self.note(chunk)
+        return self.events.of(chunk)
+
+    def arm(self) -> None:
+        """The next read may go on without being parsed, if nothing waits that came before it."""
+        self.quick = quick = self.reader.skips(LARGEST_READ)
         if self.exchange is not None:
-            self.exchange.quick = self.at_once if self.quick and self.alike.before else None
+            self.exchange.quick = self.at_once if quick and self.alike.before else None
 
     def begin(self) -> None:
         """The head and what was held, unless another expert has taken over since."""
@@ -168,6 +186,8 @@ class Stream(Call, kw_only=True, eq=False):
         head = turn.open(200, [*STREAM, *self.life.about(self.expert.name)])
         turn.put(b"".join(self.held), head)
         self.held.clear()
+        if not self.ended:
+            self.arm()
 
     def pass_on(self, out: list[bytes]) -> None:
         """To the client, once it has been sent the head; after what is held."""
