@@ -137,7 +137,7 @@ class Connection(Wire):
         exchange.done = True
         self.exchange = None
         self.pool.free(self)
-        sink.on_whole(data, start)
+        sink.on_whole(data[start:])
 
     def _told(self, exchange: Exchange, start: int, headers: Headers) -> None:
         """Tells the sink of a head as if it had been parsed."""

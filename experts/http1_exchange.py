@@ -77,8 +77,8 @@ class Sink(Protocol):
     takes_whole: ClassVar[bool] = False
     """Whether a 200 that came in one piece may come in the one call of `on_whole`, instead of all others."""
 
-    def on_whole(self, data: bytes, start: int) -> None:
-        """A whole answer, which is over; its body begins at `start`."""
+    def on_whole(self, body: bytes) -> None:
+        """A whole answer, which is over."""
         raise AssertionError("only for sinks that take answers whole")
 
     def on_head(self, status: int, headers: Headers) -> None: ...

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import orjson
 from msgspec import Meta, Struct
 
-from experts.base import BrokenOff, Chunk, ExpertError
+from experts.base import Answer, BrokenOff, Chunk, ExpertError, Timing
 from experts.card import Price, Usage
 from experts.openai_errors import broken
 
@@ -73,36 +73,36 @@ class _Usage(Struct, gc=False):
 
 class _Choice(Struct):
     message: dict[str, Any]
-    finish_reason: str | None = None
-    index: int = 0
+    finish_reason: Annotated[str, Meta(min_length=1)]
+    index: Literal[0] = 0
 
 
 class _Plain(Struct):
-    choices: Annotated[list[_Choice], Meta(min_length=1)]
+    choices: Annotated[list[_Choice], Meta(min_length=1, max_length=1)]
     usage: _Usage
-    error: Any = None
-    object: str = ""
+    error: None = None
+    object: Literal["chat.completion", ""] = ""
 
 
 class _Part(Struct):
     delta: dict[str, Any]
     finish_reason: str | None = None
-    index: int = 0
+    index: Literal[0] = 0
 
 
 class _Event(Struct):
     choices: Annotated[list[_Part], Meta(max_length=1)]
     usage: _Usage | None = None
-    error: Any = None
-    object: str = ""
+    error: None = None
+    object: Literal["chat.completion.chunk", ""] = ""
 
 
 _decoded = msgspec.json.Decoder(_Plain).decode
 _decoded_event = msgspec.json.Decoder(_Event).decode
 
 
-def usual(body: bytes, price: Price) -> Chunk | None:
-    """The one chunk of a plain answer as almost all servers write it; any other is looked at key by key."""
+def usual(body: bytes, price: Price, expert: str, timing: Timing) -> Answer | None:
+    """A plain answer as almost all servers write it; any other is looked at key by key."""
     try:
         if not body.isascii():
             body.decode()  # what is not looked at is UTF-8, too
@@ -110,15 +110,13 @@ def usual(body: bytes, price: Price) -> Chunk | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     choice, told = plain.choices[0], plain.usage
-    if choice.index or plain.error or plain.object == "error":
-        return None
-    prompt, completion = told.prompt_tokens, told.completion_tokens
     if told.prompt_tokens_details or told.completion_tokens_details:
         usage = _read(told)
-        return Chunk(choice.message, choice.finish_reason, usage, price.tokens(usage), body)
+        return Answer(expert, choice.message, choice.finish_reason, usage, price.tokens(usage), timing, body)
+    prompt, completion = told.prompt_tokens, told.completion_tokens
     fresh, said = price.rates
     cost = -(-(prompt * fresh + completion * said) // 1_000_000)
-    return Chunk(choice.message, choice.finish_reason, Usage(prompt, completion), cost, body)
+    return Answer(expert, choice.message, choice.finish_reason, Usage(prompt, completion), cost, timing, body)
 
 
 def _read(told: _Usage) -> Usage:
@@ -182,13 +180,11 @@ class Progress:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         choices, told = event.choices, event.usage
-        if event.error or event.object == "error" or (told is not None and self._counted):
+        if told is not None and self._counted:
             return None
         if not choices:
             return self._alone(told, data)
         choice = choices[0]
-        if choice.index:
-            return None
         self.begun, reason = True, choice.finish_reason
         if reason:
             self._open.discard(0)

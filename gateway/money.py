@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from experts.base import Expert, ExpertError, Failure, Outcome, Request
+from experts.base import Chunk, Expert, ExpertError, Failure, Outcome, Request
 from experts.card import Usage
 from gateway.errors import APIError
 from gateway.fares import NATIVE, TEMPLATE_TOKENS, Fare
@@ -283,7 +283,8 @@ def settle(tally: Tally, promise: Promise, outcome: Outcome) -> Moved | Future[A
 def absurd(tally: Tally, usage: Usage) -> bool:
     """Whether a usage counts more tokens than there are bytes, or than the expert can read."""
     if not tally.chunks:
-        tally.note(tally.last)  # a whole answer is looked at only now
+        answer = tally.life.answered  # a whole answer is looked at only now
+        tally.note(tally.last if answer is None else Chunk(answer.message, answer.finish_reason, answer.usage))
     said = (usage.completion_tokens or 0) - (usage.reasoning_tokens or 0)
     most = sum(map(len, tally.said)) + TEMPLATE_TOKENS  # letters: never more than bytes, and quicker to count
     if tally.plain and said > most:

@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING, ClassVar
 
 from msgspec import field
+from orjson import JSONDecodeError
 
-from experts.base import BrokenOff, ExpertError
+from experts.base import BrokenOff, ExpertError, Timing
 from experts.http1_exchange import Exchange, Headers, HTTPError
 from experts.openai_answer import usual
 from experts.openai_errors import of_status, of_transport
@@ -60,7 +61,7 @@ class Call(Tally, eq=False):
     def on_error(self, error: HTTPError) -> None:
         self.failed(of_transport(error))
 
-    def on_whole(self, data: bytes, start: int) -> None:
+    def on_whole(self, body: bytes) -> None:
         """A whole answer, of which only a plain call is told."""
         raise AssertionError("only for sinks that take answers whole")
 
@@ -91,50 +92,45 @@ class Plain(Call, eq=False):
 
     takes_whole: ClassVar[bool] = True
     row: Group | None = None
+    body: bytes = b""
 
-    def on_whole(self, data: bytes, start: int) -> None:
-        body = data[start:]
-        if len(body) > self.expert.limits.answer_bytes:
+    def whole(self, body: bytes) -> None:
+        self.on_whole(body)
+
+    def on_whole(self, body: bytes) -> None:
+        expert, life = self.expert, self.life
+        if len(body) > expert.limits.answer_bytes:
             self.on_data(body)
             return
         try:
-            self.whole(body)
+            seconds = life.school.clock() - self.started
+            answer = usual(body, expert.card.price, expert.name, Timing(seconds, seconds))
+            if answer is None:
+                answer = self.heard(whole(body, expert.progress()))
+            self.body, self.row = body, self.settle(answer, "answered")
         except ExpertError as error:
             self.failed(error)
         except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
-            self.life.refuse(error)
-
-    def whole(self, body: bytes) -> None:
-        expert = self.expert
-        answer = self.heard(usual(body, expert.card.price) or whole(body, expert.progress()))
-        self.row = row = self.settle(answer, "answered")
-        if row is None or row.done:
-            self.send()
+            life.refuse(error)
         else:
-            row.then(self.recorded)
-
-    def recorded(self) -> None:
-        """The answer is in the ledger, or cannot be."""
-        try:
-            self.send()
-        except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
-            self.life.refuse(error)
+            row = self.row
+            if row is None or row.done:
+                self.send()
+            else:
+                row.then(self.send)
 
     def send(self) -> None:
-        """The answer to the client; an error, if it could not be recorded."""
-        life, row, chunk = self.life, self.row, self.last
+        """The answer to the client, once it is in the ledger; an error, if it could not be recorded."""
+        life, row = self.life, self.row
         recorded = life.recorded
-        if (life.gone or not row or row.error or not recorded or recorded.error) and life.unrecorded(row):
-            return
-        expert, data = self.expert.name, chunk.data
-        model = expert if life.door.names_expert else life.request.model
-        if data is None:
-            body = chat.whole(chunk, life.request.id, model, int(time.time()))
-        else:
-            try:
-                body = chat.renamed(data, model)
-            except ValueError:  # in what nobody has looked at yet
-                life.refuse(BrokenOff("the expert's answer is not JSON"))
+        try:
+            if (life.gone or not row or row.error or not recorded or recorded.error) and life.unrecorded(row):
                 return
-        life.turn.answer(expert, life.total, body)
-        self.exchange = life.call = None  # as in `over`
+            expert = self.expert.name
+            body = chat.renamed(self.body, expert if life.door.names_expert else life.request.model)
+            life.turn.answer(expert, life.total, body)
+            self.exchange = life.call = None  # as in `over`
+        except JSONDecodeError:  # in what nobody has looked at yet
+            life.refuse(BrokenOff("the expert's answer is not JSON"))
+        except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
+            life.refuse(error)

@@ -80,8 +80,8 @@ class Taker(Recorder):
 
     takes_whole = True
 
-    def on_whole(self, data, start):
-        self.told.append(data[start:])
+    def on_whole(self, body):
+        self.told.append(body)
         self._on_data()
         self.ended.set()
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experts.base import Chunk, ExpertError
+from experts.base import Answer, Chunk, ExpertError, Timing
 from experts.card import Price, Usage
 from experts.openai_answer import Progress, usual
 from experts.openai_http import piece, whole
@@ -55,8 +55,15 @@ ANSWERS = st.fixed_dictionaries(
 def test_an_answer_read_in_one_step_is_the_one_read_key_by_key(answer):
     body = orjson.dumps(answer) if fits(answer) else b"{}"
     for price in (PRICE, Price(), Price(reasoning=1.0)):
-        chunk = usual(body, price)
-        assert chunk is None or chunk == whole(body, Progress(price))
+        answer = usual(body, price, "e", TIMING)
+        assert answer is None or answer == answered(whole(body, Progress(price)))
+
+
+TIMING = Timing(0.25, 0.5)
+
+
+def answered(chunk: Chunk) -> Answer:
+    return Answer("e", chunk.delta, chunk.finish_reason, chunk.usage, chunk.cost, TIMING, chunk.data)
 
 
 def fits(answer) -> bool:
@@ -74,9 +81,9 @@ COUNTED = USUAL % b'{"prompt_tokens":3,"completion_tokens":2}'
 def test_usage_and_cost_are_read_with_their_details():
     detailed = b'{"prompt_tokens":3,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":1,"audio_tokens":0}}'
     for body, usage in ((COUNTED, Usage(3, 2)), (USUAL % detailed, Usage(3, 2, 1, audio_tokens=0))):
-        chunk = usual(body, PRICE)
-        assert chunk == Chunk({"content": "a"}, "stop", usage, PRICE.tokens(usage), body)
-    free = usual(COUNTED, Price())
+        answer = usual(body, PRICE, "e", TIMING)
+        assert answer == Answer("e", {"content": "a"}, "stop", usage, PRICE.tokens(usage), TIMING, body)
+    free = usual(COUNTED, Price(), "e", TIMING)
     assert free is not None
     assert free.cost == 0
 
@@ -93,10 +100,14 @@ def test_usage_and_cost_are_read_with_their_details():
         COUNTED.replace(b"{", b'{"x":' + b"[" * 5000 + b"]" * 5000 + b",", 1),
         USUAL % b"null",
         b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}',
+        COUNTED.replace(b'"stop"', b'""'),
+        COUNTED.replace(b'"index":0', b'"index":1'),
+        COUNTED.replace(b"{", b'{"error":{},', 1),
+        COUNTED.replace(b"{", b'{"object":"error",', 1),
     ],
 )
 def test_what_is_not_usual_is_left_to_a_closer_look(body):
-    assert usual(body, PRICE) is None
+    assert usual(body, PRICE, "e", TIMING) is None
 
 
 PARTS = st.fixed_dictionaries(

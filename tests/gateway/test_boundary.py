@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from gateway import chat, sink
 from gateway.hot import Hot
 from gateway.sink import Plain
 from gateway.stream import Stream
@@ -23,8 +24,8 @@ def mistake(*_):
     [
         (Hot, "begin", PLAIN),
         (Hot, "asks", PLAIN),
-        (Plain, "heard", PLAIN),
-        (Plain, "send", PLAIN),
+        (sink, "usual", PLAIN),
+        (chat, "renamed", PLAIN),
         (Plain, "whole", raw.always(raw.STREAM_HEAD, *raw.chunked(whole().partition(b"\r\n\r\n")[2]))),
         (Stream, "begin", STREAMED),
         (Stream, "whole", PLAIN),
