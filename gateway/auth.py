@@ -58,6 +58,8 @@ class Keys:
         """Whether every key may ask everybody."""
         self.met: dict[str, Mapping[str, str]] = {}
         """The scopes of known keys; the same ones each time."""
+        self.lately: dict[str, Any] = {}
+        """What others remember of keys for a moment; forgotten when a key changes."""
         self.catalogs: dict[tuple[str, str, int], tuple[Key, Catalog, Catalog]] = {}
         """What a key may ask of a catalog for a model. The catalog is kept, so that no other takes its place."""
         self.named: dict[bytes, str] = {}
@@ -91,6 +93,7 @@ class Keys:
         if self.known.get(key.id) is not key:
             self.known[key.id] = key
             self.met.pop(key.id, None)
+            self.lately.pop(key.id, None)
         self.open = self.open and not (key.experts or key.policies)
         return key.id
 

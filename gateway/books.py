@@ -10,9 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from experts.base import Outcome, Request, SetupError
-from experts.catalog import Catalog
+from gateway.auth import Keys
 from gateway.metrics import MANY, Metrics
-from gateway.money import Money, Promise, settle
+from gateway.money import Money
+from gateway.promise import Promise, settle
 from gateway.prompts import Keeper
 from policies.base import Decision, Policy, State
 from policies.batches import StoreUnavailable
@@ -46,12 +47,16 @@ class Books:
         """Without `money` nothing is limited; `clock` tells Unix seconds; `policy_hash` stands in each decision."""
         self.ledger, self.metrics, self.clock, self.policy_hash = ledger, Metrics(), clock, policy_hash
         self.money = money or Money(None)
-        self.permit: Callable[[str, str, Catalog], Catalog] = lambda key, model, catalog: catalog
-        """The experts of a catalog that a key may ask for a model."""
+        self.guard(Keys({}))
         self._alike: dict[Hashable, tuple[Usual, Alike]] = {}
         """By what is usual, key, model and policy; what is usual is kept, so that no other takes its place."""
         self.prompts: Keeper | None = None
         """Keeps the messages of keys that opted in."""
+
+    def guard(self, keys: Keys) -> None:
+        """Whom a key may ask, and whose money it spends, is as these say."""
+        self.keys, self.permit = keys, keys.permitted
+        self.money.know(keys)
 
     async def start(self) -> None:
         """Raises SetupError if there are budgets or rates and their store does not answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from experts.base import Chunk
+from gateway.fares import choices
 
 if TYPE_CHECKING:
     from gateway.tally import Tally
@@ -23,7 +24,7 @@ def room(tally: Tally) -> int | None:
     """Tokens that were reserved for an answer, all its choices together; `None` if nothing was."""
     if tally.promise is None:
         return None
-    return tally.promise.cap * max(int(tally.life.request.options.get("n") or 1), 1)
+    return tally.promise.cap * choices(tally.life.request)
 
 
 def beyond(tally: Tally) -> bool:

@@ -193,8 +193,7 @@ def key_path(config: Config) -> Path:
 def door(config: Config) -> Door:
     """The door with everything behind it."""
     made, known = school(config), keys(config)
-    made.books.money.who, made.books.permit = known.scopes, known.permitted
-    made.books.money.met = known.met
+    made.books.guard(known)
     if config.prompts.keys:
         made.books.prompts = Keeper(Path(config.state.folder) / PROMPTS, config.prompts)
     return Door(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from math import gcd
 from typing import Any, NamedTuple
 
@@ -24,10 +23,9 @@ MILLION = 1_000_000
 
 
 class Bound(NamedTuple):
-    """The most that a call can cost (nano-dollars), the tokens that it is known to use, and the cap of the answer."""
+    """The most that a call can cost (nano-dollars), and the tokens that its answer is cut at."""
 
     amount: int
-    tokens: int
     cap: int
     told: int | None
     """The longest answer that the client wants, in tokens."""
@@ -77,16 +75,6 @@ class Fare(Struct, frozen=True):
             context - TEMPLATE_TOKENS,
         )
 
-    def usual(self, options: Mapping[str, Any], size: int, asked: Demand) -> tuple[int, int, int, int | None]:
-        """As `bound`, of a usual body of so many bytes of text: its options are those that it came with."""
-        told, cap, tokens = options.get("max_tokens"), self.longest, asked.tokens
-        if told is not None:  # a positive whole number: that was looked at when the body was read
-            cap = told if told < self.context else self.context
-            tokens += told
-        if size > self.widest:
-            size = self.widest
-        return (self.base + size * self.read + cap * self.said) // self.unit, tokens, cap, told
-
     def bound(self, request: Request, asked: Demand) -> Bound:
         """The most that a call can cost: its bytes are at least as many as its tokens."""
         options, native, prompt = request.options, request.native is not None, self.context
@@ -96,9 +84,8 @@ class Fare(Struct, frozen=True):
         if asked.modalities == TEXT and not native:
             prompt = min(sent(request) + TEMPLATE_TOKENS, prompt)
         cap = self.longest if told is None else told if told < self.context else self.context
-        choices = 1 if "n" not in options else max(int(options["n"] or 1), 1)
-        amount = self.cpu - (-prompt * self.read - cap * choices * self.said) // self.unit
-        return Bound(amount, asked.tokens + (told or 0) * choices, cap, told)
+        amount = self.cpu - (-prompt * self.read - cap * choices(request) * self.said) // self.unit
+        return Bound(amount, cap, told)
 
 
 def sent(request: Request) -> int:
@@ -107,6 +94,11 @@ def sent(request: Request) -> int:
     if body is not None and body.messages is request.messages and body.options.get("tools") is tools:
         return body.size
     return len(orjson.dumps((request.messages, tools), default=str))
+
+
+def choices(request: Request) -> int:
+    """How many answers a client wants."""
+    return 1 if "n" not in request.options else max(int(request.options["n"] or 1), 1)
 
 
 def given(request: Request) -> int | None:

@@ -48,18 +48,22 @@ class Hot(Life, kw_only=True, eq=False):
     def asks(self) -> bool:
         """Carries the next decision out; whether somebody is at it now, so that there is nothing to do but wait. Raises
         APIError."""
-        decision, school = self.next(), self.school
+        school, usual = self.school, self.usual
+        if usual is None:
+            decision, now = self.next(), school.clock()
+        else:
+            now = school.clock()
+            decision = self.foreseen(usual, now)
         expert: Expert | None = None
         if isinstance(decision, Ask) and decision.last and decision.spare is None:
             expert = school.experts[decision.experts[0]]
         if not isinstance(expert, OpenAIHTTP):
             self.door.resume(self, decision, self.turn)
             return True
-        now = school.clock()
         call = self.call = Stream.of(self, expert, now) if self.stream else Plain(self, expert, now)
-        request = call.promised(self.request)
-        pending = call.reserve()
-        if pending is not None:
+        request = call.promised(self.request, self.payer)
+        promise = call.promise
+        if promise is not None and promise.lease is None and (pending := call.reserve()) is not None:
             pending.add_done_callback(partial(self.granted, call, request))
             return True
         try:

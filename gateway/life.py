@@ -104,7 +104,7 @@ class Life(Struct, eq=False):
     def next(self) -> Ask | Accept:
         """The next decision, its row queued. Raises APIError when nothing is left, and LedgerUnavailable."""
         if self.usual is not None:
-            return self.foreseen(self.usual)
+            return self.foreseen(self.usual, self.school.clock())
         self.step = step = self.step + 1
         catalog, outcomes = self.catalog, self.outcomes
         if not catalog and not outcomes and (error := self.school.crowded(self)) is not None:
@@ -115,17 +115,25 @@ class Life(Struct, eq=False):
             catalog = {name: card for name, card in catalog.items() if card.context > self.too_small}
         return self.decide(self.policy, catalog, outcomes)
 
-    def foreseen(self, usual: Usual) -> Ask | Accept:
-        """The first decision where it is known beforehand, its row queued."""
+    def foreseen(self, usual: Usual, now: float) -> Ask | Accept:
+        """The first decision where it is known beforehand, its row queued; `now`: monotonic."""
         self.usual, self.step = None, 0
         school, request, key, first = self.school, self.request, self.key, usual.first
         books, draw = school.books, school.draw()
-        allowance = books.money.left(self)
+        money = books.money
+        payer = money.fresh.get(key)
+        if payer is None or now >= money.stale:
+            allowance = money.left(self, now)
+        else:
+            self.payer, wall = payer, payer.wall
+            allowance = payer.left() if wall is None else wall.room + payer.height
+            if allowance is not None and allowance < 0:
+                allowance = 0
         if (
             first is None
             or draw < first.draw
             or (allowance is not None and allowance < first.needs)
-            or books.permit(key, request.model, usual.catalog) is not usual.catalog
+            or not (books.keys.open or books.permit(key, request.model, usual.catalog) is usual.catalog)
         ):
             return self.decide(self.policy, usual.catalog, (), draw)
         ask = first.ask

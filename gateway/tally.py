@@ -13,9 +13,11 @@ from experts.card import Usage
 from experts.catalog import CHARACTERS_PER_TOKEN
 from gateway.cap import room
 from gateway.life import Life
-from gateway.money import Promise, unavailable
+from gateway.money import unavailable
+from gateway.promise import Promise
 from policies.batches import StoreUnavailable
 from policies.groups import Group
+from policies.payers import Payer
 
 NO_CHUNK = Chunk()
 
@@ -41,11 +43,14 @@ class Tally(Struct, eq=False):
     finish_reason: str | None = None
     settled: bool = False
 
-    def promised(self, request: Request) -> Request:
-        """The request as the expert is to be asked, capped by what is to be reserved for it."""
-        life = self.life
+    def promised(self, request: Request, payer: Payer | None = None) -> Request:
+        """The request as the expert is to be asked, capped by what is to be reserved for it; what the usual request of
+        who is known to pay needs is granted already, if that can be done at once."""
+        life, expert = self.life, self.expert
         school = life.school
-        self.promise = promise = school.books.money.promise(life, self.expert, request)
+        money = school.books.money
+        promise = money.promise(life, expert, request) if payer is None else money.grant(life, expert, payer)
+        self.promise = promise
         school.health.asked(self)
         if promise is None or (promise.told is not None and promise.fare.seconds is None):
             return request  # it says itself how long the answer may be, and its time costs nothing
@@ -54,10 +59,7 @@ class Tally(Struct, eq=False):
     def reserve(self) -> Future[Any] | None:
         """Asks for the reservation; what must be waited for before `admit`, if anything."""
         promise = self.promise
-        if promise is None:
-            return None
-        promise.lease = lease = promise.accounts.at_once(promise.payer, promise.amount)
-        return promise.reserve(self) if lease is None else None
+        return None if promise is None or promise.lease is not None else promise.reserve(self)
 
     def admit(self) -> None:
         """Takes the reservation. Raises ExpertError if a limit refuses it, and APIError if nobody can tell."""

@@ -62,6 +62,7 @@ class Payer:
         "rated",
         "since",
         "slice",
+        "sliced",
         "until",
         "wall",
     )
@@ -80,6 +81,8 @@ class Payer:
         self.height = self.hard[0].limit or 0 if alone else 0
         self.rated = any(charge.rate is not None for charge in charges)
         """Whether there are rates among them."""
+        self.sliced = bool(charges) and not self.rated
+        """Whether there are budgets and nothing else, so that calls are granted out of slices."""
         self.looked = 0.0
         """When it was looked for last."""
         self.slice: Slice | None = None

@@ -30,7 +30,7 @@ async def governed(tmp_path, admin=ADMIN, **named):
     door = make_door(tmp_path, [scripted("first"), scripted("second")], **named)
     door.keys.virtual = Virtual(tmp_path)
     door.admin_key = digest(admin) if admin else None
-    door.school.books.money.who, door.school.books.permit = door.keys.scopes, door.keys.permitted
+    door.school.books.guard(door.keys)
     async with serving(door) as served:
         yield served
 
@@ -113,7 +113,7 @@ async def test_the_budget_of_a_team_holds_for_all_of_its_keys(tmp_path):
     async with governed(tmp_path) as served:
         accounts = Accounts.open(tmp_path / "accounts.sqlite", [Limit("ml", 0.0, ("team:ml",))])
         served.door.school.books.money = Money(accounts)
-        served.door.school.books.money.who = served.door.keys.scopes
+        served.door.school.books.money.know(served.door.keys)
         mine, other = await made(served, team="ml"), await made(served, team="web")
         assert (await asked(served, mine["secret"])).status_code == 429
         assert (await asked(served, other["secret"])).status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,17 +13,39 @@ from msgspec.structs import replace
 
 from experts.base import Request
 from experts.card import Card, Price, Usage, nano
-from experts.catalog import TEXT, Demand
+from experts.catalog import Demand
 from gateway import chat
 from gateway.errors import APIError
 from gateway.fares import Bound, Fare
+from gateway.money import Money
 from gateway.terms import Accounts as Terms
+from policies.payers import Payer
 from tests.gateway.conftest import CARD
 
 
 def bound(card: Card, request: Request, terms: Terms | None = None) -> Bound:
     """What a call reserves."""
     return Fare.of(card, terms or Terms()).bound(request, Demand.of(request))
+
+
+def quickly(card: Card, request: Request) -> Bound:
+    """What is reserved for a call that is like others, of somebody whose budgets grant it out of a slice."""
+    made, payer = Money(Nobody()), Payer((), ())  # type: ignore[arg-type] # as much of Accounts as is looked at
+    payer.sliced = True
+    made.fares["one"] = Fare.of(card, Terms())
+    life = SimpleNamespace(request=request, demand=Demand.of(request))
+    promise = made.grant(life, SimpleNamespace(name="one", card=card), payer)  # type: ignore[arg-type] # the same
+    assert promise is not None
+    return Bound(promise.amount, promise.cap, promise.told)
+
+
+class Nobody:
+    """Accounts that grant nothing at once."""
+
+    limits, kinds, clock = (), frozenset[str](), None
+
+    def at_once(self, payer: Payer, amount: int) -> None:
+        """It would have to be waited for."""
 
 
 def parsed(**options: Any) -> Request:
@@ -82,23 +105,24 @@ def test_processor_time_is_part_of_the_most_and_bounds_the_call():
 @pytest.mark.parametrize("told", [None, 1, 7, 299, 400, 401, 10**7])
 def test_a_usual_body_is_bound_in_one_step_as_any_other_is(context, told):
     request = parsed() if told is None else parsed(max_tokens=told)
-    asked = Demand.of(request)
-    assert request.body is not None
     for prompt, completion, cpu in [(0.123, 1.7, 0.0), (0.1, 0.4, 3.6), (0.0, 0.0, 0.0), (1e-7, 3.3333331, 0.01)]:
-        price = Price(prompt=prompt, completion=completion, cpu_hour=cpu)
-        fare = Fare.of(Card(context=context, price=price), Terms())
-        assert fare.usual(request.options, request.body.size, asked) == fare.bound(request, asked)
+        card = Card(context=context, price=Price(prompt=prompt, completion=completion, cpu_hour=cpu))
+        assert quickly(card, request) == bound(card, request)
 
 
 @given(
-    st.floats(0, 1000), st.floats(0, 1000), st.floats(0, 10), st.integers(1, 10**6), st.integers(0, 10**6), st.data()
+    st.floats(0, 1000), st.floats(0, 1000), st.floats(0, 10), st.integers(1, 10**6), st.integers(0, 10**4), st.data()
 )
 def test_the_most_is_exact_to_the_nano_dollar_at_any_price(prompt, completion, cpu, context, size, data):
     card = Card(context=context, price=Price(prompt=prompt, completion=completion, cpu_hour=cpu))
-    fare, told = Fare.of(card, Terms()), data.draw(st.none() | st.integers(1, 10**7))
-    amount, _, cap, _ = fare.usual({"max_tokens": told}, size, Demand(TEXT, 0, False))
-    nanos = min(size + 64, context) * nano(prompt) + cap * nano(completion)
-    assert amount == fare.cpu - (-nanos // 10**6)
+    told = data.draw(st.none() | st.integers(1, 10**7))
+    body = {"model": "auto", "messages": [{"role": "user", "content": "x" * size}], "max_tokens": told}
+    request = chat.parse(json.dumps(body).encode(), "id")
+    found, fare = quickly(card, request), Fare.of(card, Terms())
+    assert request.body is not None
+    nanos = min(request.body.size + 64, context) * nano(prompt) + found.cap * nano(completion)
+    assert found.amount == fare.cpu - (-nanos // 10**6)
+    assert found == bound(card, request)
 
 
 @pytest.mark.parametrize("told", [True, 0, -1, 7.0, 1.5, "7", 10**9])
