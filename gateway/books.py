@@ -93,7 +93,7 @@ class Books:
         like = id(usual), life.key, request.model, life.policy_name
         known = self._alike.get(like)
         alike = self._like(like, life, usual) if known is None else known[1]
-        group = self.ledger.put(alike.line(request, now, draw, allowance), now, None)
+        group = self.ledger.keep(alike.line(request, now, draw, allowance), now, None)
         if group.error is not None:
             raise group.error
         if self.prompts is not None:
@@ -129,7 +129,7 @@ class Books:
         gathered.append(row)
         if len(gathered) >= MANY:
             self.metrics.fold()
-        return self.ledger.put(line, now, cost)
+        return self.ledger.keep(line, now, cost)
 
     def _settled(self, tally: Tally, promise: Promise, outcome: Outcome, row: Line) -> Line:
         """The line of an outcome and its settlement; of the outcome alone if there is none, or not yet."""

@@ -6,17 +6,21 @@ import asyncio
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
+from policies.rows import COMMA, Line, writable, write
+
 
 class Group:
     """Rows that become durable together. Whoever depends on them awaits the group, or leaves a call with `then`."""
 
-    __slots__ = ("cost", "done", "error", "first", "hurry", "last", "rows", "waiting")
+    __slots__ = ("cost", "done", "error", "first", "hurry", "last", "lines", "rows", "waiting")
 
     def __init__(self, time: float = 0.0, hurry: Callable[[], None] | None = None) -> None:
         """`hurry` is called when the first one waits: until then the rows may gather."""
         self.hurry = hurry
         self.rows = bytearray()
         """Each with a comma behind it."""
+        self.lines: list[Line] = []
+        """Those that are still to be written, behind them."""
         self.first = self.last = time
         """Unix seconds of the earliest and the latest row."""
         self.cost = 0
@@ -24,6 +28,18 @@ class Group:
         self.done = False
         self.error: Exception | None = None
         self.waiting: list[Callable[[], None]] = []
+
+    def write(self) -> None:
+        """Writes the lines."""
+        rows, size = self.rows, len(self.rows)
+        try:
+            write(self.lines, rows, -1)
+        except (TypeError, ValueError, OverflowError):  # the other lines are none the worse for it
+            del rows[size:]
+            write(writable(self.lines), rows, -1)
+        rows[-1] = COMMA
+        del rows[size]  # of the list only its brackets are not wanted
+        self.lines = []
 
     def then(self, call: Callable[[], None]) -> None:
         """Calls once the rows are durable or have failed: at once if they are."""

@@ -25,7 +25,7 @@ from policies.groups import Group, refused
 from policies.imports import bring_in, insert, take_over
 from policies.journal import Journal, Part
 from policies.record import Record
-from policies.rows import Line, Row, add
+from policies.rows import COMMA, Line, Row, write
 from policies.stored import MIGRATIONS, PAGE_BYTES
 from policies.writer import RETRY_SECONDS, Writer
 
@@ -37,7 +37,6 @@ may lose the last seconds before it loses power; nothing is ever damaged."""
 
 GATHER_SECONDS = 0.005
 """How long rows gather for which nobody waits: decisions, while the experts work."""
-COMMA = ord(",")
 ROLL_SECONDS = 0.25
 """How long a journal's file gathers before it is brought into the ledger's."""
 
@@ -83,18 +82,33 @@ class Ledger(Record):
         """The same for a row, or a line of one or two, with its time and what it cost."""
         group = self._open
         if group is None:
-            why = self._refusal()
-            if why is not None:
-                return refused(LedgerUnavailable(why))
             group = self._new(time)
+            if group.done:
+                return group
         rows = group.rows
         size = len(rows)
         try:
-            add(row, rows, -1)
+            write(row, rows, -1)
         except BaseException:
             del rows[size:]  # what is no row leaves nothing behind
             raise
         rows.append(COMMA)
+        if time > group.last:
+            group.last = time
+        elif time < group.first:
+            group.first = time
+        if cost:
+            group.cost += cost
+        return group
+
+    def keep(self, line: Line, time: float, cost: int | None) -> Group:
+        """The same for a line that is sure to be one: it is written with the others of its group, in one go."""
+        group = self._open
+        if group is None:
+            group = self._new(time)
+            if group.done:
+                return group
+        group.lines.append(line)
         if time > group.last:
             group.last = time
         elif time < group.first:
@@ -125,6 +139,9 @@ class Ledger(Record):
         return self._writer.refusal()
 
     def _new(self, time: float) -> Group:
+        why = self._refusal()
+        if why is not None:
+            return refused(LedgerUnavailable(why))
         self._open = group = Group(time, self._soon)
         if self._gathering is None:
             self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._gathered)
@@ -142,7 +159,11 @@ class Ledger(Record):
     def _hand_over(self) -> None:
         """What is queued goes to the disk as one group."""
         group, self._open = self._open, None
-        if group is None or not group.rows:  # what was to be the first row was none
+        if group is None:
+            return
+        if group.lines:
+            group.write()
+        if not group.rows:  # what was to be the first row was none
             return
         group.hurry = None
         if self._journal is None:

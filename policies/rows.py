@@ -146,8 +146,11 @@ Line = tuple[Any, ...]
 
 encode = msgspec.json.Encoder().encode
 """A row or a line as JSON: a list of its kind and its values."""
-add = msgspec.json.Encoder().encode_into
-"""Writes a row or a line into a bytearray; -1: at its end."""
+write = msgspec.json.Encoder().encode_into
+"""Writes a row or a line, or a list of them, into a bytearray; -1: at its end."""
+COMMA = ord(",")
+LARGEST = (1 << 63) - 1
+"""Number that SQLite can hold."""
 written: Recall[Mapping[str, Estimate], Raw] = Recall(lambda estimates: Raw(encode(estimates)))
 """Estimates as JSON, once for those that are known."""
 
@@ -171,6 +174,15 @@ class Alike(Struct, frozen=True):
         """The line of another: the first decision about its request."""
         name, told = request.id, hash_of(request.prompt)
         return "decision", name, 0, time, self.who, draw, allowance, self.why, told, self.rest
+
+
+def writable(value: Any) -> Any:
+    """The value, or the nearest that can be written: text without what is none, numbers that are not too large."""
+    if isinstance(value, list | tuple):
+        return [writable(each) for each in value]
+    if isinstance(value, int):
+        return max(min(value, LARGEST), -LARGEST)
+    return value if value is None or isinstance(value, float | Raw) else str(value).encode("utf-8", "replace").decode()
 
 
 def _written(values: Line) -> Raw:

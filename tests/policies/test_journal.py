@@ -18,7 +18,7 @@ from policies.imports import take_over
 from policies.journal import Journal, Part, entries, found, held, orphans
 from policies.ledger import Ledger, LedgerUnavailable
 from policies.record import Record
-from policies.rows import OutcomeRow, add
+from policies.rows import OutcomeRow, write
 from tests.policies.test_ledger import ANSWER, decided
 
 
@@ -34,7 +34,7 @@ def outcome(number: int, time: float = 1.0) -> OutcomeRow:
 def group(*numbers: int) -> Group:
     made = Group(1.0)
     for number in numbers:
-        add(outcome(number), made.rows, -1)
+        write(outcome(number), made.rows, -1)
         made.rows.append(44)
         made.cost += ANSWER.cost or 0
     return made

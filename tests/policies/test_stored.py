@@ -6,13 +6,14 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from policies.base import Ask
-from policies.ledger import GATHER_SECONDS, Ledger
-from policies.rows import SETTLED, OutcomeRow, SettlementRow, brought, hash_of, readable
+from policies.ledger import GATHER_SECONDS, Ledger, LedgerUnavailable
+from policies.rows import LARGEST, SETTLED, OutcomeRow, SettlementRow, brought, hash_of, readable
 from policies.schema import connect, reader
 from policies.stored import MIGRATIONS, PAGE_BYTES
-from tests.policies.test_ledger import ANSWER, decided, opened
+from tests.policies.test_ledger import ANSWER, FAILURE, USAGE, decided, opened
 
 
 @pytest.fixture
@@ -91,6 +92,43 @@ async def test_what_is_no_row_leaves_nothing_of_itself_among_the_others(path):
         assert ledger.write(OutcomeRow.of("d3", 0, ANSWER, 1.0)) is first
         await first
         assert [row["decision"] for row in ledger.rows("outcomes")] == ["d1", "d3"]
+
+
+async def test_lines_that_were_kept_are_written_with_the_rows_of_their_group(path):
+    async with opened(path) as ledger:
+        groups = [
+            ledger.keep(brought("d2", 0, ANSWER, 102.0, "price"), 102.0, ANSWER.cost),
+            ledger.put(brought("d3", 0, ANSWER, 103.0, "price"), 103.0, ANSWER.cost),
+            ledger.keep(brought("d1", 0, FAILURE, 101.0, ""), 101.0, None),
+            ledger.keep(brought("d4", 0, ANSWER, 102.5, "price"), 102.5, ANSWER.cost),
+        ]
+        await groups[0]
+        assert all(group is groups[0] for group in groups)
+        assert (groups[0].first, groups[0].last, groups[0].lines) == (101.0, 103.0, [])
+        assert {row["decision"] for row in ledger.rows("outcomes", 101.0, 104.0)} == {"d1", "d2", "d3", "d4"}
+        assert ledger.spend(0.0, 200.0) == 4_500
+        assert ledger.damaged() == []
+
+
+async def test_a_line_that_cannot_be_written_as_it_is_takes_no_other_with_it(path):
+    odd = replace(ANSWER, finish_reason="\ud800", usage=replace(USAGE, prompt_tokens=1 << 70))
+    odder = replace(ANSWER, finish_reason=b"stop", usage=replace(USAGE, estimated=True))
+    async with opened(path) as ledger:
+        for name, answer in (("d1", odd), ("d2", ANSWER), ("d3", odder)):
+            group = ledger.keep(brought(name, 0, answer, 1.0, "price"), 1.0, 1_500)
+        await group
+        rows = list(ledger.rows("outcomes"))
+    told = [(row["decision"], row["finish_reason"], row["prompt_tokens"], row["estimated"]) for row in rows]
+    assert told == [("d1", "?", LARGEST, False), ("d2", "stop", 9, False), ("d3", "b'stop'", 9, True)]
+
+
+async def test_nothing_is_kept_of_a_line_where_nothing_can_be_written(path):
+    async with opened(path) as ledger:
+        pass
+    group = ledger.keep(brought("d1", 0, ANSWER, 1.0, "price"), 1.0, ANSWER.cost)
+    assert (group.lines, group.rows) == ([], b"")
+    with pytest.raises(LedgerUnavailable, match="closed"):
+        await group
 
 
 async def test_rows_of_the_first_layout_are_taken_over(path):
