@@ -100,15 +100,16 @@ class Client:
             payload = (head + _length(sum(map(len, parts))), *parts)
         while idle:
             connection = idle.pop()
-            transport = connection.transport
-            if transport.is_closing():
-                continue  # the loop has not told it yet
             if now - connection.since < self._keep_seconds:
-                connection.exchange = exchange = Exchange(self, payload, deadlines, sink, now, now, connection)
-                if isinstance(payload, tuple):
-                    connection.push(payload)
-                else:
-                    transport.write(payload)
+                exchange = Exchange(self, payload, deadlines, sink, now, now, connection)
+                try:
+                    if isinstance(payload, tuple):
+                        connection.push(payload)
+                    else:
+                        connection.transport.write(payload)
+                except RuntimeError:
+                    continue  # it is closed, and the loop has not told it yet
+                connection.exchange = exchange
                 if deadlines is not self._usual:
                     self._usual, self._soonest = deadlines, min(deadlines.first, deadlines.total)
                 if now + self._soonest < self._looks:

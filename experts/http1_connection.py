@@ -70,12 +70,32 @@ class Connection(Wire):
                 self._chunks(exchange, data)
         elif self._received or self._busy:
             self._parse(exchange, data)
-        elif start := self.pool.whole.of(data):
-            self._plain(exchange, data, start)
-        elif start := self.pool.opening.of(data):
-            self._opens(exchange, data, start)
         else:
-            self._parse(exchange, data)
+            self._begins(exchange, data)
+
+    def _begins(self, exchange: Exchange, data: bytes) -> None:
+        """The first of an answer, perhaps all of it under a known head."""
+        pool, sink = self.pool, exchange.sink
+        whole = pool.whole
+        start = whole.start
+        size = len(data) - start
+        if whole.least <= size <= whole.most and data.startswith(whole.line % size):
+            whole.unlike = whole.moved = 0
+        else:
+            start = whole.like(data)
+        if not start:
+            if start := pool.opening.of(data):
+                self._opens(exchange, data, start)
+            else:
+                self._parse(exchange, data)
+        elif sink.takes_whole:
+            exchange.done, self.exchange = True, None
+            pool.free(self)
+            sink.on_whole(data[start:])
+        else:
+            self._told(exchange, start, headers(data[:start]))
+            self._received = len(data)
+            self._body(exchange, data[start:], over=True)
 
     def _opens(self, exchange: Exchange, data: bytes, start: int) -> None:
         """A stream begins under a known head, which the parser is to see only if it must see what follows."""
@@ -125,19 +145,6 @@ class Connection(Wire):
         self._parser.feed_data(data)
         if first and self._keep and self._status == 200:
             self.pool.opening.learn(data)
-
-    def _plain(self, exchange: Exchange, data: bytes, start: int) -> None:
-        """Takes a whole answer under a known head at once."""
-        sink = exchange.sink
-        if not sink.takes_whole:
-            self._told(exchange, start, headers(data[:start]))
-            self._received = len(data)
-            self._body(exchange, data[start:], over=True)
-            return
-        exchange.done = True
-        self.exchange = None
-        self.pool.free(self)
-        sink.on_whole(data[start:])
 
     def _told(self, exchange: Exchange, start: int, headers: Headers) -> None:
         """Tells the sink of a head as if it had been parsed."""

@@ -76,7 +76,7 @@ class Whole:
     """How a server's answers begin that come whole: as the one before did, but for the length; or with a head that is
     like one that was parsed."""
 
-    __slots__ = ("_least", "_line", "_most", "_moved", "_start", "head_bytes", "known", "unlike")
+    __slots__ = ("head_bytes", "known", "least", "line", "most", "moved", "start", "unlike")
 
     def __init__(self, head_bytes: int) -> None:
         """`head_bytes`: the most that a head may have."""
@@ -85,19 +85,14 @@ class Whole:
         """Finds heads like the one that was parsed last."""
         self.unlike = 0
         """How many came since one had a head that was known."""
-        self._line = b""
+        self.line = b""
         """The last head, `%d` for a length with as many digits: from `least` to `most`; the body begins at `start`."""
-        self._start, self._least, self._most = 0, 0, -1
-        self._moved = 0
+        self.start, self.least, self.most = 0, 0, -1
+        self.moved = 0
         """How many came since one began as the one before."""
 
-    def of(self, data: bytes) -> int:
-        """Where the body begins of a whole answer under a known head; 0: it is none."""
-        start = self._start
-        size = len(data) - start
-        if self._least <= size <= self._most and data.startswith(self._line % size):
-            self.unlike = self._moved = 0
-            return start
+    def like(self, data: bytes) -> int:
+        """Where the body begins of a whole answer whose head is like a known one; 0: it is none."""
         found = None if self.known is None else self.known(data)
         if found is None or found.end() + int(found[1]) != len(data) or found.end() > self.head_bytes:
             return 0
@@ -107,13 +102,13 @@ class Whole:
     def _keep(self, found: re.Match[bytes]) -> None:
         """Remembers the very bytes of a head; seldom, where no two are the same."""
         self.unlike = 0
-        self._moved += 1
-        if self._moved > LESSONS and self._moved % LESSONS:
-            self._most = -1
+        self.moved += 1
+        if self.moved > LESSONS and self.moved % LESSONS:
+            self.most = -1
             return
         (begin, end), head = found.span(1), found[0]
-        self._line = head[:begin].replace(b"%", b"%%") + b"%d" + head[end:].replace(b"%", b"%%")
-        self._start, self._least, self._most = len(head), 10 ** (end - begin - 1), 10 ** (end - begin) - 1
+        self.line = head[:begin].replace(b"%", b"%%") + b"%d" + head[end:].replace(b"%", b"%%")
+        self.start, self.least, self.most = len(head), 10 ** (end - begin - 1), 10 ** (end - begin) - 1
 
     def learn(self, data: bytes) -> None:
         """Remembers the parsed head of an answer that came whole; seldom, where no two are alike."""

@@ -1,5 +1,8 @@
 """An answer that begins with the very head of the one before is known by its bytes, and is all there."""
 
+import pytest
+
+from experts.http1_exchange import ClosedEarly, ProtocolBroken
 from experts.http1_head import Whole
 from tests.experts.raw import client_of, get, serving
 from tests.experts.test_http1_head import dated, saying
@@ -21,25 +24,43 @@ def plain(body: bytes, more: bytes = b"", length: int | None = None) -> bytes:
     return head % (len(body) if length is None else length, more) + body
 
 
-def test_an_answer_is_whole_only_with_all_of_its_body_and_nothing_behind_it():
-    whole = Whole(1000)
-    whole.learn(plain(b"x" * 50))
-    start = len(plain(b"x" * 50)) - 50
-    assert [whole.of(plain(b"x" * size)) for size in (50, 50, 99, 10)] == [start] * 4
-    assert [whole.of(plain(b"x" * size)) for size in (100, 999, 9)] == [start + 1, start + 1, start - 1]
-    whole.of(plain(b"x" * 50))
-    for odd in (
-        plain(b"x" * 50)[:-1],
-        plain(b"x" * 50) + b"x",
-        plain(b"x" * 9) + b"x",
-        plain(b"x" * 99, length=100),
-        plain(b"x" * 50, b"Connection: close\r\n"),
-        plain(b""),
-    ):
-        assert whole.of(odd) == 0
-    large = Whole(10)
-    large.learn(plain(b"x"))
-    assert large.of(plain(b"x")) == 0
+FIFTY = plain(b"x" * 50)
+
+
+@pytest.mark.parametrize(
+    ("parts", "body"),
+    [
+        ([plain(b"x" * 99)], b"x" * 99),
+        ([plain(b"x" * 100)], b"x" * 100),
+        ([plain(b"x" * 9)], b"x" * 9),
+        ([plain(b"")], b""),
+        ([FIFTY[:-1]], ClosedEarly),
+        ([FIFTY[:-1], b"y"], b"x" * 49 + b"y"),
+        ([FIFTY + FIFTY], b"x" * 50),
+        ([FIFTY + b"x"], ProtocolBroken),
+        ([plain(b"x" * 9) + b"x"], ProtocolBroken),
+        ([plain(b"x" * 99, length=100)], ClosedEarly),
+        ([plain(b"x" * 99, length=100), b"y"], b"x" * 99 + b"y"),
+        ([plain(b"x" * 50, b"Connection: close\r\n")], b"x" * 50),
+        ([FIFTY.replace(b"100%", b"1%%d")], b"x" * 50),
+        ([FIFTY.replace(b"200 OK", b"200 Ok")], b"x" * 50),
+    ],
+)
+async def test_an_answer_is_whole_only_with_all_of_its_body_and_nothing_behind_it(parts, body):
+    async def handler(talk):
+        for each in ([FIFTY], [FIFTY], [FIFTY], parts):
+            await talk.request()
+            await talk.say(*each, pause=0.005)
+
+    async with serving(handler) as server:
+        client = client_of(server, connections=1)
+        assert [await get(client) for _ in range(3)] == [b"x" * 50] * 3
+        if isinstance(body, bytes):
+            assert await get(client) == body
+        else:
+            with pytest.raises(body):
+                await get(client)
+        await client.aclose()
 
 
 def test_heads_of_one_shape_that_are_never_the_same_are_seldom_kept():
@@ -47,6 +68,6 @@ def test_heads_of_one_shape_that_are_never_the_same_are_seldom_kept():
     whole.learn(plain(b"x"))
     for number in range(100):
         data = plain(b"x").replace(b"100%d", b"%d" % number)
-        assert data[whole.of(data) :] == b"x"
-        kept.add(whole._line)
+        assert data[whole.like(data) :] == b"x"
+        kept.add(whole.line)
     assert 32 < len(kept) < 40
