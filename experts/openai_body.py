@@ -27,6 +27,9 @@ TAIL = 4096
 GONE = object()
 
 
+NEEDED = ({"include_usage": True}, {"include_usage": True, "continuous_usage_stats": True})
+"""Asked of a server for a stream: the usage at its end, or with every event."""
+ASKED = tuple(b',"stream_options":' + orjson.dumps(needed) for needed in NEEDED)
 LONG = 16 * 1024
 """Bytes from which on a body is given in parts, of which the client's are not copied."""
 
@@ -46,7 +49,8 @@ def written(request: Request, model: str, counted: bool = False) -> Payload:
     rest = data[end:] if len(data) < LONG else memoryview(data)[end:]
     parts: tuple[bytes | memoryview, ...] = data[:begin], _name(model), rest
     if ours or options is not body.options:
-        new = _new(body.options, {**options, **ours})
+        usual = options is body.options and "stream_options" not in options
+        new = ASKED[counted] if usual else _new(body.options, {**options, **ours})
         if new is None or data[-1:] != b"}":
             return _copied(body, request, {"model": model, **ours})
         parts = data[:begin], _name(model), rest[:-1], new, b"}"
@@ -58,7 +62,7 @@ def _asked(options: Mapping[str, Any], counted: bool) -> dict[str, Any]:
     asked = options.get("stream_options")
     if not options.get("stream"):
         return {"stream_options": asked} if "stream_options" in options else {}
-    needed = {"include_usage": True, "continuous_usage_stats": True} if counted else {"include_usage": True}
+    needed = NEEDED[counted]
     if not isinstance(asked, dict):
         return {"stream_options": needed}
     missing = any(asked.get(name) is not True for name in needed)

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from experts.base import Expert, ExpertError, Request
-from experts.http1_exchange import Headers
 from experts.openai_http import OpenAIHTTP
 from gateway import errors
 from gateway.chat import Events
@@ -122,10 +121,6 @@ class Hot(Life, kw_only=True, eq=False):
         self.gone = True
         if self.call is not None:
             leave(self.call)
-
-    def about(self, expert: str) -> Headers:
-        """The headers that explain the answer."""
-        return [(b"x-lyceum-expert", expert.encode()), (b"x-lyceum-decision", self.request.id.encode())]
 
     def when_durable(self, row: Group | None, then: Callable[[], None]) -> None:
         """Calls `then` once the last decision and a row written after it are in the ledger; if they cannot be, the

@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 LARGEST_READ = 256 * 1024
 """Bytes that come from an expert at once, at most."""
 EVENTS, DONE = b"text/event-stream", b"[DONE]"
-STREAM: Headers = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
 
 
 class Stream(Call, kw_only=True, eq=False):
@@ -182,9 +177,7 @@ class Stream(Call, kw_only=True, eq=False):
         if self.begun or (self.settled and not self.ended):
             return
         self.begun = True
-        turn = self.life.turn
-        head = turn.open(200, [*STREAM, *self.life.about(self.expert.name)])
-        turn.put(b"".join(self.held), head)
+        self.life.turn.stream(self.expert.name, b"".join(self.held))
         self.held.clear()
         if not self.ended:
             self.arm()

@@ -97,6 +97,21 @@ class Turn(Struct, eq=False):
         line.send(head.encode() + body)
         line.over(self)
 
+    def stream(self, expert: str, data: bytes) -> None:
+        """The head of a stream of events, with what explains it, and the first of them in one write."""
+        line, name = self.line, self.id
+        self.status, self.chunked = 200, not self.old
+        if self.old:
+            line.closing = True
+        close = "connection: close\r\n" if line.closing else ""
+        framing = "" if self.old else "transfer-encoding: chunked\r\n"
+        head = (
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+            f"x-accel-buffering: no\r\nx-lyceum-expert: {expert}\r\nx-lyceum-decision: {name}\r\n"
+            f"{framing}{close}x-request-id: {name}\r\n\r\n"
+        )
+        self.put(data, head.encode())
+
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole answer in one write."""
         self.status = status
