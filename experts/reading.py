@@ -52,23 +52,16 @@ def look(messages: Sequence[Message]) -> Reading:
     if not STRINGS.issuperset(map(type, texts)):
         kinds = TEXT.union(*(map(_kind, content) for content in texts if isinstance(content, list)))
         texts = tuple(map(text, texts))
-    words = (roles[-1] == "user" and bare(texts[-1])) or _words(roles, texts)
+    words = (roles[-1] == "user" and bare(texts[-1])) or words_of(roles, texts)
     last = LAST[0] = Reading(messages, roles, texts, sum(map(len, texts)), kinds, words)
     return last
-
-
-def read_on(known: Reading, messages: Sequence[Message], said: str) -> None:
-    """Reads a conversation whose messages are as those of a known one, but that the last one's text is not empty."""
-    roles, texts = known.roles, (*known.texts[:-1], said)
-    words = (roles[-1] == "user" and bare(said)) or _words(roles, texts)
-    LAST[0] = Reading(messages, roles, texts, known.letters + len(said), known.kinds, words)
 
 
 EMPTY = Reading((), (), (), 0, TEXT, "")
 LAST = [EMPTY]
 
 
-def _words(roles: Sequence[Any], texts: Sequence[str]) -> str:
+def words_of(roles: Sequence[Any], texts: Sequence[str]) -> str:
     """A human's words before the last message, or what there is instead."""
     last = ""
     for place in range(len(texts) - 1, -1, -1):

@@ -11,7 +11,8 @@ from orjson import JSONDecodeError, dumps, loads
 
 from experts.base import Body, Request
 from experts.openai_body import named
-from experts.reading import Message, Reading, look, read_on
+from experts.reading import LAST, Message, Reading, look, words_of
+from experts.wrappers import bare
 from gateway.body import once
 from gateway.errors import APIError
 from gateway.usual import Plain
@@ -37,34 +38,23 @@ class Frame(Struct, frozen=True):
     """To the quotation mark at the text's beginning."""
     after: bytes
     """From the one at its end."""
-    least: int
-    """Bytes of both."""
+    begin: int
+    """Where the text as it is written begins in a body, and where it ends, from the end."""
+    end: int
     model: str
     options: Mapping[str, Any]
     earlier: tuple[Message, ...]
     last: Message
     reading: Reading
-    """Of the earlier messages and the last one's role."""
+    """Of all but the text."""
+    texts: tuple[str, ...]
+    """Of the earlier messages."""
+    human: bool
+    """Whether the text is a human's."""
     size: int
     """Bytes of it once no letter is escaped."""
     named: tuple[int, int] | None
     """As in a body."""
-
-    def read(self, body: bytes, request_id: str) -> Request | None:
-        """The request of a body with this frame; `None` if what it has within is no JSON string. One string in the
-        place of another leaves all else as it was: the shape, the depth, and that no key stands twice."""
-        begin, end = len(self.before) - 1, 1 - len(self.after)
-        try:
-            said: str = loads(body[begin:end] if len(body) < LONG else memoryview(body)[begin:end])
-        except JSONDecodeError:
-            return None
-        messages = (*self.earlier, {**self.last, "content": said})
-        read_on(self.reading, messages, said)
-        size = self.size + (len(said) if said.isascii() else len(said.encode()))
-        options = self.options
-        return Request(
-            messages, options, self.model, request_id, body=Body(body, messages, options, size, True, self.named)
-        )
 
 
 FRAMES: deque[Frame] = deque(maxlen=MOST)
@@ -73,11 +63,27 @@ SEEN: deque[tuple[bytes, bytes]] = deque(maxlen=MOST)
 
 
 def framed(body: bytes, request_id: str) -> Request | None:
-    """The request of a body whose frame is known; `None`: it must be looked at."""
+    """The request of a body whose frame is known, and what reading it finds; `None`: it must be looked at, since it has
+    no such frame, or what is within is no JSON string. One string in the place of another leaves all else as it was:
+    the shape, the depth, and that no key stands twice."""
     for frame in FRAMES:
-        if body.startswith(frame.before) and body.endswith(frame.after) and len(body) >= frame.least:
-            return frame.read(body, request_id)
-    return None
+        if body.startswith(frame.before) and body.endswith(frame.after):
+            break
+    else:
+        return None
+    try:
+        said: str = loads(
+            body[frame.begin : frame.end] if len(body) < LONG else memoryview(body)[frame.begin : frame.end]
+        )
+    except JSONDecodeError:  # nothing at all too, where beginning and end overlap
+        return None
+    letters, options, known = len(said), frame.options, frame.reading
+    messages, texts = (*frame.earlier, {**frame.last, "content": said}), (*frame.texts, said)
+    words = (frame.human and bare(said)) or words_of(known.roles, texts)
+    LAST[0] = Reading(messages, known.roles, texts, known.letters + letters, known.kinds, words)
+    size = frame.size + (letters if said.isascii() else len(said.encode()))
+    came = Body(body, messages, options, size, True, frame.named)
+    return Request(messages, options, frame.model, request_id, body=came)
 
 
 def note(body: bytes, messages: list[Message]) -> None:
@@ -114,5 +120,18 @@ def learned(before: bytes, after: bytes) -> Frame | None:
     if place is not None and place[0] > len(before):
         place = place[0] - len(whole), place[1] - len(whole)
     model, reading = fields.pop("model"), look((*earlier, {**last, "content": ""}))
-    least, size = len(before) + len(after), len(again) - len(MARKED)
-    return Frame(before, after, least, model, fields, tuple(earlier), last, reading, size, place)
+    return Frame(
+        before,
+        after,
+        len(before) - 1,
+        1 - len(after),
+        model,
+        fields,
+        tuple(earlier),
+        last,
+        reading,
+        reading.texts[:-1],
+        reading.roles[-1] == "user",
+        len(again) - len(MARKED),
+        place,
+    )

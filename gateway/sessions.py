@@ -33,11 +33,11 @@ def follow(life: Life, found: Reading, headers: Mapping[bytes, bytes]) -> None:
     if not ANY.isdisjoint(headers) or "prompt_cache_key" in request.options or request.native is not None:
         life.session = named(headers, request)
     elif OPENING.issuperset(found.roles):
-        life.session = hash(tuple([ends(said) for said in found.texts]))
+        life.session = hashed(found.texts)
         return
     if not life.session:
         opening = beginning(found)
-        life.session = hash(tuple([ends(said) for said in opening]))
+        life.session = hashed(opening)
         if len(opening) == len(found.texts):
             return
     life.sticky = life.school.sessions.expert(life.key, life.session)
@@ -59,9 +59,13 @@ def named(headers: Mapping[bytes, bytes], request: Request) -> int:
     return hash(told) if isinstance(told, str) else 0
 
 
-def ends(said: str) -> str | tuple[int, str, str]:
-    """A long text by its length, its beginning and its end: what is between costs time and tells nothing more."""
-    return said if len(said) <= LONG else (len(said), said[:END], said[-END:])
+def hashed(texts: Sequence[str]) -> int:
+    """Of what was said; of a long text of its length, beginning and end: what is between costs time and tells nothing
+    more."""
+    known: list[object] = []
+    for said in texts:
+        known.append(said if len(said) <= LONG else (len(said), said[:END], said[-END:]))
+    return hash(tuple(known))
 
 
 class Sessions:
