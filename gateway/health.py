@@ -60,29 +60,43 @@ class Health:
         self.grey, self.watched = self.outliers.grey, self.outliers.watched
         self.crowds = Crowds(clock)
         self.crowded = self.crowds.known
+        self.calm = True
+        """Whether nobody failed lately, is grey or crowded; while it is so there is little to look at."""
 
     def asked(self, tally: Tally) -> None:
-        """An expert is being asked. One whose pause is over is tried by this request alone, until it is known how
-        that ended, or for another pause; that it might have been asked is no try."""
-        if self.records and self.fails_always(tally.expert.name):
-            record = self.records[tally.expert.name]
-            if tally.started >= record.until:
-                record.until, record.tried = tally.started + record.pause, True
+        """An expert is being asked."""
         try:
             self.watched[tally.expert.name].waiting[tally] = False
         except KeyError:
             self.watched[tally.expert.name] = Watched(waiting={tally: False})
+        if not self.calm or tally.started >= self.outliers.looks:
+            self.looked(tally)
+
+    def looked(self, tally: Tally) -> None:
+        """One whose pause is over is tried by this request alone, until it is known how that ended, or for another
+        pause; that it might have been asked is no try."""
+        if self.records and self.fails_always(tally.expert.name):
+            record = self.records[tally.expert.name]
+            if tally.started >= record.until:
+                record.until, record.tried = tally.started + record.pause, True
         if self.grey or tally.started >= self.outliers.looks:
             self.outliers.asked(tally)
+        self.calm = self.well()
+
+    def well(self) -> bool:
+        """Whether nobody failed lately, is grey or crowded."""
+        return not (self.records or self.grey or self.crowded)
 
     def ended(self, tally: Tally, outcome: Outcome) -> None:
         """Remembers how that went. Of quick plain answers while all are well as many are learned from as say enough."""
-        if type(outcome) is not Answer or self.records or self.crowded or self.grey:
+        if not self.calm or type(outcome) is not Answer:
             self.judged(tally, outcome)
+            self.calm = self.well()
             return
         seconds = outcome.timing.total
         if seconds > FLOOR_SECONDS or tally.life.stream or outcome.finish_reason is None:
             self.outliers.answered(tally, outcome)
+            self.calm = self.well()
             return
         watched = self.watched[outcome.expert]
         del watched.waiting[tally]
@@ -129,6 +143,7 @@ class Health:
         elif outcome.reason in FAULTS and self.failures:
             record = self.records.setdefault(outcome.expert, Record())
             record.failures += 1
+            self.calm = False
             if record.failures >= self.failures:
                 self.leave_out(record, outcome)
 

@@ -19,7 +19,7 @@ from gateway.run import send
 from gateway.sink import JSON, Call, Plain
 from gateway.stream import Stream
 from gateway.turn import Turn
-from policies.base import Ask
+from policies.base import Accept, Ask
 from policies.groups import Group
 
 if TYPE_CHECKING:
@@ -49,24 +49,43 @@ class Hot(Life, kw_only=True, eq=False):
         APIError."""
         school, usual = self.school, self.usual
         if usual is None:
-            decision, now = self.next(), school.clock()
-        else:
-            now = school.clock()
-            decision = self.foreseen(usual, now)
+            return self.carry(self.next(), school.clock())
+        now = school.clock()
+        decision = self.foreseen(usual, now)
+        expert, payer = usual.expert, self.payer
+        if expert is None or payer is None or self.stream:
+            return self.carry(decision, now)
+        call = self.call = Plain(self, expert, now)
+        call.promise = promise = school.books.money.grant(self, expert, payer)
+        school.health.asked(call)
+        if promise is None or promise.lease is None or promise.told is None or promise.fare.seconds is not None:
+            return self.sent(call, self.request if promise is None else promise.capped(self.request, now))
+        try:
+            call.exchange = expert.send(self.request, call)
+        except ExpertError as error:
+            call.fail(error)
+            return False
+        return True
+
+    def carry(self, decision: Ask | Accept, now: float) -> bool:
+        """The same for any decision; `now`: monotonic."""
         expert: Expert | None = None
         if isinstance(decision, Ask) and decision.last and decision.spare is None:
-            expert = school.experts[decision.experts[0]]
+            expert = self.school.experts[decision.experts[0]]
         if not isinstance(expert, OpenAIHTTP):
             self.door.resume(self, decision, self.turn)
             return True
         call = self.call = Stream.of(self, expert, now) if self.stream else Plain(self, expert, now)
-        request = call.promised(self.request, self.payer)
+        return self.sent(call, call.promised(self.request, self.payer))
+
+    def sent(self, call: Call, request: Request) -> bool:
+        """Asks an expert as soon as the accounts allow that."""
         promise = call.promise
-        if promise is not None and promise.lease is None and (pending := call.reserve()) is not None:
+        if promise is not None and promise.lease is None and (pending := promise.reserve(call)) is not None:
             pending.add_done_callback(partial(self.granted, call, request))
             return True
         try:
-            call.exchange = expert.send(request, call)
+            call.exchange = call.expert.send(request, call)
         except ExpertError as error:
             call.fail(error)
             return False

@@ -67,10 +67,10 @@ class Life(Struct, eq=False):
     def begin(self) -> None:
         """Keeps the eligible experts; the request is final from here on."""
         request, school, tokens = self.request, self.school, self.tokens
-        options, health, met, model = request.options, school.health, school.cards, request.model
+        options, met, model = request.options, school.cards, request.model
         if "stream" in options and options["stream"]:
             self.stream = True
-        if model in met or school.supervised or health.records or health.grey or health.crowded:
+        if model in met or school.supervised or not school.health.calm:
             met = school.catalog(model, self)
         if tokens is None or not school.blind or request.embedding is not None:
             self.usual, self.demand = None, Demand.of(request)
@@ -126,8 +126,9 @@ class Life(Struct, eq=False):
             allowance = money.left(self, now)
         else:
             self.payer, wall = payer, payer.wall
-            allowance = payer.left() if wall is None else wall.room + payer.height
-            if allowance is not None and allowance < 0:
+            if wall is None:
+                allowance = payer.left()
+            elif (allowance := wall.room + payer.height) < 0:
                 allowance = 0
         if (
             first is None

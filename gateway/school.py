@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from experts.base import Expert, Outcome, Request
 from experts.catalog import Catalog, Demand, eligible
+from experts.openai_http import OpenAIHTTP
 from gateway.encoder import Embedder, EncoderClient
 from gateway.errors import APIError, overloaded
 from gateway.health import Health, Tolerance
@@ -66,6 +67,8 @@ class Usual(Struct, frozen=True):
     estimates: Estimates
     first: First | None
     """What the policy asks first."""
+    expert: OpenAIHTTP | None
+    """Whom that is, if its answer goes straight to the client and its bytes pass through."""
 
 
 @dataclass(slots=True)
@@ -229,9 +232,15 @@ class School:
             self.latest.clear()
         settled = self.encoder is None and self.books.money.steering is None  # else a decision says or meets more
         foreseen = first(policy, estimates) if settled else None
-        known = Usual(met, policy, demand, catalog, estimates, foreseen)
+        known = Usual(met, policy, demand, catalog, estimates, foreseen, self.straight(foreseen))
         self.usual[id(met), demand.tokens, id(policy)] = known
         return known
+
+    def straight(self, foreseen: First | None) -> OpenAIHTTP | None:
+        """Whom a decision asks, if its answer goes straight to the client and its bytes pass through."""
+        ask = None if foreseen is None else foreseen.ask
+        asked = None if ask is None or not ask.last or ask.spare is not None else self.experts[ask.experts[0]]
+        return asked if isinstance(asked, OpenAIHTTP) else None
 
     async def start(self) -> None:
         """Starts every expert that has something to start, side by side."""
