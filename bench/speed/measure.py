@@ -41,7 +41,7 @@ class Plan:
     @property
     def steps(self) -> int:
         """How many runs one target takes, for the progress bar."""
-        return self.rounds * (len(self.levels) + 14)
+        return self.rounds * (len(self.levels) + 13)
 
 
 FULL = Plan()
@@ -74,8 +74,9 @@ class Session:
 
     def round(self, target: Target) -> Figures:
         """Everything once, through and direct in turns."""
-        levels = {str(level): self.run(target, "closed", level) for level in self.plan.levels}
-        alone = {"through": self.run(target, "closed", 1), "direct": self.run(self.direct, "closed", 1)}
+        alone = {who.name: self.run(who, "closed", 1) for who in (target, self.direct)}
+        more = {str(level): self.run(target, "closed", level) for level in self.plan.levels if level != 1}
+        levels = {"1": alone[target.name], **more}
         opened = {who.name: self.run(who, "open", 64, rate=self.plan.rate) for who in (target, self.direct)}
         slow = {who.name: self.streams(who, SLOW_US) for who in (target, self.direct)}
         fast = {who.name: self.streams(who, FAST_US) for who in (target, self.direct)}
@@ -83,10 +84,10 @@ class Session:
         steady = {who.name: self.begins(who, "steady", AGAIN_CHUNKS) for who in (target, self.direct)}
         long = {who.name: self.run(who, "closed", LONG_CONNECTIONS, size=LONG_BYTES) for who in (target, self.direct)}
         pairs = (opened, slow, fast, bursts, steady, long)
-        runs = [*levels.values(), *alone.values(), *(each[target.name] for each in pairs)]
+        runs = [*levels.values(), *(each[target.name] for each in pairs)]
         return {
             "levels": {level: flat(run) for level, run in levels.items()},
-            "added_us": {share: apart(alone["through"], alone["direct"], "latency_us", share) for share in SHARES},
+            "added_us": {share: apart(alone[target.name], alone["direct"], "latency_us", share) for share in SHARES},
             "direct_us": {share: alone["direct"]["latency_us"][share] for share in SHARES},
             "open_added_us": {
                 share: apart(opened[target.name], opened["direct"], "latency_us", share) for share in SHARES

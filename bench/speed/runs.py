@@ -19,7 +19,7 @@ MOST_OPEN = 2000
 """Connections of an open loop."""
 LONGEST_SECONDS = 5.0
 """A closed loop's window stays open until every connection could have had an answer, but not longer than this."""
-PATIENCE = 10.0
+PATIENCE = 5.0
 """How long first chunks of streams may take after their window; what has none by then is an error."""
 AT_ONCE = 200
 """Connections that are opened side by side."""
