@@ -76,18 +76,18 @@ class Connection(Wire):
     def _begins(self, exchange: Exchange, data: bytes) -> None:
         """The first of an answer, perhaps all of it under a known head."""
         pool, sink = self.pool, exchange.sink
+        if not sink.takes_whole and (start := pool.opening.of(data)):
+            self._opens(exchange, data, start)
+            return
         whole = pool.whole
         start = whole.start
         size = len(data) - start
-        if whole.least <= size <= whole.most and data.startswith(whole.line % size):
+        if size <= whole.most and data[:start] == whole.line % size:
             whole.unlike = whole.moved = 0
         else:
             start = whole.like(data)
         if not start:
-            if start := pool.opening.of(data):
-                self._opens(exchange, data, start)
-            else:
-                self._parse(exchange, data)
+            self._parse(exchange, data)
         elif sink.takes_whole:
             exchange.done, self.exchange = True, None
             pool.free(self)

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from orjson import JSONDecodeError, loads
 
 from experts.base import Chunk
+from gateway.turn import sized
 
 WORDS = rb'([^"\\]*(?:\\.[^"\\]*)*)'
 CONTENT = re.compile(rb'"content"\s*:\s*"' + WORDS + rb'"')
@@ -38,12 +39,6 @@ class Heard(Protocol):
     chunks: int
     said: list[str]
     letters: int
-
-
-@lru_cache(maxsize=4096)
-def sized(size: int) -> bytes:
-    """The line before a chunk of HTTP."""
-    return b"%x\r\n" % size
 
 
 @lru_cache(maxsize=4096)
@@ -112,6 +107,8 @@ class Alike(Struct, eq=False):
     before: bytes = b""
     after: bytes = b""
     seam: bytes = b""
+    inner: tuple[bytes, bytes] = (b"", b"")
+    """What an event's data has before and after the words."""
     our_before: bytes = b""
     our_after: bytes = b""
     our_seam: bytes = b""
@@ -130,18 +127,14 @@ class Alike(Struct, eq=False):
         """The frame of a chunk of HTTP of as many bytes."""
         if len(self.frames) >= MOST_FRAMES:
             self.frames.clear()
-        found = self._frame(size) if size <= LONGEST_FRAME else NO_FRAME
-        return self.frames.setdefault(size, found)
-
-    def _frame(self, size: int) -> Frame:
-        line = line_of(size)
+        line = line_of(size) if size <= LONGEST_FRAME else b""
         begin, end = len(line) + len(self.before), size - len(self.tail)
-        if not line or begin > end:
-            return NO_FRAME
-        ours = self.our_before
-        if self.chunked:
-            ours = sized(self.around + end - begin + 2) + ours
-        return Frame(slice(begin), line + self.before, slice(begin - 1, end + 1), ours)
+        found = NO_FRAME
+        if line and begin <= end:
+            ours = sized(self.around + end - begin + 2) + self.our_before if self.chunked else self.our_before
+            found = Frame(slice(begin), line + self.before, slice(begin - 1, end + 1), ours)
+        self.frames[size] = found
+        return found
 
     def taken(self, data: bytes, heard: Heard) -> bytes | None:
         """What the client is to be sent for a read that holds nothing but such chunks, whose words are noted; else
@@ -168,8 +161,9 @@ class Alike(Struct, eq=False):
 
     def event(self, data: bytes, heard: Heard) -> bytes | None:
         """The client's event for an event's data that holds such a chunk, whose words are noted; else `None`."""
-        begin, end = len(self.before) - len(HEAD), len(data) - len(self.after) + len(END)
-        if begin < 0 or data[:begin] != self.before[len(HEAD) :] or data[end:] != self.after[: -len(END)]:
+        before, after = self.inner
+        begin, end = len(before), len(data) - len(after)
+        if not begin or data[:begin] != before or data[end:] != after:
             return None
         said = data[begin - 1 : end + 1]
         try:
@@ -205,6 +199,7 @@ class Alike(Struct, eq=False):
             return
         before, after = event[: theirs.start(1)], event[theirs.end(1) :]
         self.before, self.after, self.seam = before, after, after + before
+        self.inner = before[len(HEAD) :], after[: -len(END)]
         self.our_before, self.our_after = out[: ours.start(1) - 1], out[ours.end(1) + 1 :]
         self.our_seam = b'"%b%b"' % (self.our_after, self.our_before)
         self.around, self.room = len(self.our_seam) - 2, len(self.seam) + 2

@@ -235,7 +235,7 @@ class Events:
                 self.sent_usage = self.sent_usage or (told is not None and data.find(b'"usage"') >= 0)
             elif data.find(b'"usage"') >= 0:
                 data = _without_usage(chunk, data)
-        return b"data: %b\n\n" % data if data else b""
+        return b"data: " + data + b"\n\n" if data else b""
 
     def _first(self, data: bytes) -> bytes:
         """Learns how the expert writes its name; an answer given whole becomes one delta."""

@@ -92,7 +92,7 @@ class Stream(Call, kw_only=True, eq=False):
 
     def at_once(self, data: bytes) -> bool:
         """A read as it came: goes on if it is one chunk like the last one; whether it did."""
-        alike = self.alike
+        alike, line = self.alike, self.line
         frame = alike.frames.get(len(data)) or alike.frame(len(data))
         if data[frame.head] != frame.theirs or data[alike.end] != alike.tail:
             return False
@@ -102,13 +102,13 @@ class Stream(Call, kw_only=True, eq=False):
         except JSONDecodeError:
             return False
         alike.tries = TRIES
-        self.line.send(b"".join((frame.ours, said, alike.our_tail)))
-        self.chunks += 1
+        line.send(b"".join((frame.ours, said, alike.our_tail)))
         self.said.append(text)
-        self.letters += len(text)
-        if self.line.paused:
+        self.chunks = chunks = self.chunks + 1
+        self.letters = letters = self.letters + len(text)
+        if line.paused:
             self.slow()
-        if self.chunks > self.calm or self.letters > self.most:
+        if chunks > self.calm or letters > self.most:
             self.suspect()
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -35,6 +36,12 @@ class Head(Struct, eq=False):
     """Whether such requests may be answered in callbacks."""
     key: str = ""
     """Who asks, once that is known and for as long as it cannot change; else empty."""
+
+
+@lru_cache(maxsize=4096)
+def sized(size: int) -> bytes:
+    """The line before a chunk of HTTP."""
+    return b"%x\r\n" % size
 
 
 class Line(Protocol):
@@ -129,12 +136,12 @@ class Turn(Struct, eq=False):
 
     def put(self, data: bytes, head: bytes = b"") -> None:
         """A piece of the body, after the head if it is still to be sent."""
-        self.line.send(b"%b%x\r\n%b\r\n" % (head, len(data), data) if self.chunked else head + data)
+        self.line.send(b"".join((head, sized(len(data)), data, b"\r\n")) if self.chunked else head + data)
 
     def finish(self, data: bytes = b"") -> None:
         """The last piece and the end."""
         if self.chunked:
-            self.line.send((b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)) if data else b"0\r\n\r\n")
+            self.line.send(sized(len(data)) + data + b"\r\n0\r\n\r\n" if data else b"0\r\n\r\n")
         elif data:
             self.line.send(data)
         self.line.over(self)

@@ -196,7 +196,7 @@ def test_a_chunk_of_http_as_it_came_is_framed_for_the_client_as_if_it_had_been_t
         assert (read[frame.head], read[alike.end]) == (frame.theirs, alike.tail)
         assert json.loads(read[frame.words]) == text * times
         assert frame.ours + read[frame.words] + alike.our_tail == taken[0]
-    assert alike.frame(len(read)) is frame
+    assert alike.frames[len(read)] is frame
 
 
 def test_a_read_too_short_for_a_chunk_has_no_frame_and_few_frames_are_kept():
