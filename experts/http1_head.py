@@ -76,7 +76,7 @@ class Whole:
     """How a server's answers begin that come whole: as the one before did, but for the length; or with a head that is
     like one that was parsed."""
 
-    __slots__ = ("head_bytes", "known", "least", "line", "most", "moved", "start", "unlike")
+    __slots__ = ("head_bytes", "known", "line", "most", "moved", "start", "unlike")
 
     def __init__(self, head_bytes: int) -> None:
         """`head_bytes`: the most that a head may have."""
@@ -86,8 +86,8 @@ class Whole:
         self.unlike = 0
         """How many came since one had a head that was known."""
         self.line = b""
-        """The last head, `%d` for a length with as many digits: from `least` to `most`; the body begins at `start`."""
-        self.start, self.least, self.most = 0, 0, -1
+        """The last head, `%d` for a length with as many digits, no more than `most`; the body begins at `start`."""
+        self.start, self.most = 0, -1
         self.moved = 0
         """How many came since one began as the one before."""
 
@@ -108,7 +108,7 @@ class Whole:
             return
         (begin, end), head = found.span(1), found[0]
         self.line = head[:begin].replace(b"%", b"%%") + b"%d" + head[end:].replace(b"%", b"%%")
-        self.start, self.least, self.most = len(head), 10 ** (end - begin - 1), 10 ** (end - begin) - 1
+        self.start, self.most = len(head), 10 ** (end - begin) - 1
 
     def learn(self, data: bytes) -> None:
         """Remembers the parsed head of an answer that came whole; seldom, where no two are alike."""

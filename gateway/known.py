@@ -28,8 +28,7 @@ class Known(Struct, frozen=True):
     line: bytes
     """The whole head, `%d` for its length."""
     start: int = 0
-    """Where the body begins, for lengths with as many digits as the last one's: from `least` to `most`."""
-    least: int = 0
+    """Where the body begins, for lengths with as many digits as the last one's, which has no more than `most`."""
     most: int = -1
 
     def told(self, data: bytes) -> tuple[int, int] | None:
@@ -44,7 +43,7 @@ class Known(Struct, frozen=True):
     def sized(self, start: int, cap: int) -> Known:
         """The same for lengths with as many digits as one whose body begins at `start`."""
         digits = start - len(self.before) - len(self.after)
-        return replace(self, start=start, least=10 ** (digits - 1), most=min(10**digits - 1, cap))
+        return replace(self, start=start, most=min(10**digits - 1, cap))
 
 
 def learned(piece: bytes, head: Head) -> Known | None:
