@@ -47,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures or reads, then shows and keeps."""
-    report = json.loads(args.source.read_text()) if args.source else measured(args)
+    report = kept(args.source) if args.source else measured(args)
     if args.json:
         text = json.dumps(report, indent=1) + "\n"
         sys.stdout.write(text) if str(args.json) == "-" else args.json.write_text(text)
@@ -58,6 +58,17 @@ def run(args: argparse.Namespace) -> int:
     elif str(args.json) != "-":
         table.show(report, Console())
     return 0
+
+
+def kept(path: Path) -> dict[str, Any]:
+    """The figures of another run. Raises SetupError."""
+    try:
+        report: dict[str, Any] = json.loads(path.read_text())
+        table.markdown(report)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise SetupError(f"--from {path}: no figures that this version can show ({why}): measure again") from error
+    return report
 
 
 def measured(args: argparse.Namespace) -> dict[str, Any]:

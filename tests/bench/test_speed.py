@@ -93,6 +93,10 @@ def test_kept_figures_are_shown_as_markdown_and_put_into_a_document(folder, neig
     document.write_text("no place")
     with pytest.raises(SetupError, match=r"page.md: no place for the table"):
         command.run(parsed(command, "--from", "speed.json", "--write", str(document)))
+    (folder / "old.json").write_text('{"machine": {}}')
+    for name in ("old.json", "none.json"):
+        with pytest.raises(SetupError, match=f"--from {name}: no figures that this version can show"):
+            command.run(parsed(command, "--from", name))
 
 
 def test_an_unknown_peer_is_one_clear_line(folder):
