@@ -6,10 +6,9 @@ cost more than the rest of a request's bookkeeping.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -64,8 +63,12 @@ class Histogram:
     def observe(self, label: str, seconds: Sequence[float]) -> None:
         """Counts durations."""
         counts = self.counts.setdefault(label, [0] * (len(BUCKETS) + 1))
-        for place in map(partial(bisect_left, BUCKETS), seconds):
-            counts[place] += 1
+        ordered, before = sorted(seconds), 0
+        for place, bound in enumerate(BUCKETS):
+            until = bisect_right(ordered, bound, before)
+            counts[place] += until - before
+            before = until
+        counts[-1] += len(ordered) - before
         self.sums[label] = self.sums.get(label, 0.0) + sum(seconds)
 
     def families(self) -> Iterator[Metric]:
@@ -110,7 +113,7 @@ class Metrics:
             total, first, cost, prompt, completion = zip(*map(TOLD, gathered), strict=True)
             self.outcomes[expert, kind] += len(gathered)
             self.seconds.observe(expert, total)
-            if known := [seconds for seconds in first if seconds is not None]:
+            if known := first if None not in first else [seconds for seconds in first if seconds is not None]:
                 self.first.observe(expert, known)
             for counter, labels, numbers in (
                 (self.spend, (expert,), cost),

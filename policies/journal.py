@@ -22,6 +22,7 @@ from msgspec import Struct, field
 
 from policies.groups import Group
 from policies.repair import repaired
+from policies.rows import encode
 
 logger = getLogger("lyceum")
 
@@ -92,7 +93,7 @@ class Journal:
         if self._part is None:
             self._part = self._next()
         lines = bytes(group.rows[:-1])
-        rows = b"%r %r %d [%b]" % (group.first, group.last, group.cost, lines)
+        rows = b"%b %b %d [%b]" % (encode(group.first), encode(group.last), group.cost, lines)
         line = b"%08x %b\n" % (zlib.crc32(rows), rows)
         if os.pwrite(self._part.file, line, self._size) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
