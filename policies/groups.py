@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
-from policies.rows import COMMA, Line, writable, write
+from policies.rows import Line, writable, write
 
 
 class Group:
@@ -18,7 +18,7 @@ class Group:
         """`hurry` is called when the first one waits: until then the rows may gather."""
         self.hurry = hurry
         self.rows = bytearray()
-        """Each with a comma behind it."""
+        """Each with a comma behind it; once it is closed, but the last."""
         self.lines: list[Line] = []
         """Those that are still to be written, behind them."""
         self.first = self.last = time
@@ -29,17 +29,20 @@ class Group:
         self.error: Exception | None = None
         self.waiting: list[Callable[[], None]] = []
 
-    def write(self) -> None:
-        """Writes the lines."""
-        rows, size = self.rows, len(self.rows)
-        try:
-            write(self.lines, rows, -1)
-        except (TypeError, ValueError, OverflowError):  # the other lines are none the worse for it
-            del rows[size:]
-            write(writable(self.lines), rows, -1)
-        rows[-1] = COMMA
-        del rows[size]  # of the list only its brackets are not wanted
-        self.lines = []
+    def close(self) -> bool:
+        """Writes the lines; whether there are any rows."""
+        rows, lines, size = self.rows, self.lines, len(self.rows)
+        if lines:
+            self.lines = []
+            try:
+                write(lines, rows, -1)
+            except (TypeError, ValueError, OverflowError):  # the other lines are none the worse for it
+                del rows[size:]
+                write(writable(lines), rows, -1)
+            del rows[size]  # of the list its brackets are not wanted
+        if rows:
+            del rows[-1]
+        return bool(rows)
 
     def then(self, call: Callable[[], None]) -> None:
         """Calls once the rows are durable or have failed: at once if they are."""

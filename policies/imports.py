@@ -25,7 +25,9 @@ def insert(
     connection: sqlite3.Connection, first: float, last: float, cost: int, lines: Iterable[bytes | bytearray]
 ) -> None:
     """Lists of rows without their brackets as one record."""
-    rows = b"[%b]" % b",".join(lines)
+    parts = [part for each in lines for part in (b",", each)]
+    parts[0] = b"["
+    rows = b"".join((*parts, b"]"))
     connection.execute(INSERT, (first, last, cost, rows, zlib.crc32(rows)))
 
 

@@ -46,7 +46,7 @@ class Record(Struct):
     first: float
     last: float
     cost: int
-    lines: list[bytes]
+    lines: list[bytes | bytearray]
     size: int
 
 
@@ -59,7 +59,7 @@ class Part(Struct, eq=False):
     file: int
     records: list[Record] = field(default_factory=list)
 
-    def take(self, first: float, last: float, cost: int, lines: bytes, size: int) -> None:
+    def take(self, first: float, last: float, cost: int, lines: bytes | bytearray, size: int) -> None:
         """Adds rows to the last record, or begins one."""
         record = self.records[-1] if self.records else None
         if record is None or record.size >= RECORD_BYTES:
@@ -89,12 +89,13 @@ class Journal:
         self._size = 0
 
     def append(self, group: Group) -> None:
-        """Keeps a group's rows. Raises OSError: then nothing of it counts."""
+        """Keeps a group's rows, once it is closed. Raises OSError: then nothing of it counts."""
         if self._part is None:
             self._part = self._next()
-        lines = bytes(group.rows[:-1])
-        rows = b"%b %b %d [%b]" % (encode(group.first), encode(group.last), group.cost, lines)
-        line = b"%08x %b\n" % (zlib.crc32(rows), rows)
+        lines = group.rows
+        head = b"%b %b %d [" % (encode(group.first), encode(group.last), group.cost)
+        checksum = zlib.crc32(b"]", zlib.crc32(lines, zlib.crc32(head)))
+        line = b"".join((b"%08x %b" % (checksum, head), lines, b"]\n"))
         if os.pwrite(self._part.file, line, self._size) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += len(line)

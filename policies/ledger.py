@@ -159,11 +159,7 @@ class Ledger(Record):
     def _hand_over(self) -> None:
         """What is queued goes to the disk as one group."""
         group, self._open = self._open, None
-        if group is None:
-            return
-        if group.lines:
-            group.write()
-        if not group.rows:  # what was to be the first row was none
+        if group is None or not group.close():  # what was to be the first row was none
             return
         group.hurry = None
         if self._journal is None:
@@ -221,7 +217,7 @@ def _store(connection: sqlite3.Connection, items: Sequence[Group | Part]) -> Seq
     """All groups of a batch as one record, and the rows of journals."""
     if groups := [item for item in items if isinstance(item, Group)]:
         first, last = min(group.first for group in groups), max(group.last for group in groups)
-        insert(connection, first, last, sum(group.cost for group in groups), [group.rows[:-1] for group in groups])
+        insert(connection, first, last, sum(group.cost for group in groups), [group.rows for group in groups])
     for part in [item for item in items if isinstance(item, Part)]:
         bring_in(connection, part)
     return [None] * len(items)

@@ -18,7 +18,7 @@ from policies.imports import take_over
 from policies.journal import Journal, Part, entries, found, held, orphans
 from policies.ledger import Ledger, LedgerUnavailable
 from policies.record import Record
-from policies.rows import OutcomeRow, write
+from policies.rows import COMMA, OutcomeRow, write
 from tests.policies.test_ledger import ANSWER, decided
 
 
@@ -35,8 +35,9 @@ def group(*numbers: int) -> Group:
     made = Group(1.0)
     for number in numbers:
         write(outcome(number), made.rows, -1)
-        made.rows.append(44)
+        made.rows.append(COMMA)
         made.cost += ANSWER.cost or 0
+    made.close()
     return made
 
 
