@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import chain
+from operator import add
 
 from gateway import asgi
 from gateway.errors import APIError
@@ -96,8 +98,8 @@ def _bits() -> list[str]:
     return os.urandom(8 * 256).hex(" ", 8).split()  # for many at once: each call of the system costs more than a name
 
 
-SECONDS = map(int, iter(time.time, None))
+SECONDS = map(lru_cache(maxsize=2)("{:08x}".format), map(int, iter(time.time, None)))
 BITS = chain.from_iterable(iter(_bits, None))
-request_id = map("{:08x}{}".format, SECONDS, BITS).__next__
+request_id: Callable[[], str] = map(add, SECONDS, BITS).__next__
 """The name of a request in headers, answers and the ledger: the second of its birth, which tells the ledger where to
 look, and 64 random bits, all in hexadecimal."""
