@@ -205,6 +205,32 @@ async def test_each_kind_of_load_is_counted_against_the_upstream():
     assert {str(each["errors"]) for each in (closed, counted, opened, streams)} == {"{}"}
 
 
+class Late(upstream.Upstream):
+    """Answers and begins streams 0.3 s late, as a gateway does that gets no processor time."""
+
+    def answer(self, request):
+        streamed = upstream.STREAMED.search(request) is not None
+        said = upstream.HEAD + upstream.stamped() if streamed else PLAIN
+        asyncio.get_running_loop().call_later(0.3, self.transport.write, said)
+
+    def connection_lost(self, exc):
+        self.transport.abort()
+
+
+async def test_a_window_stays_open_for_answers_and_first_chunks_that_are_late():
+    server = await asyncio.get_running_loop().create_server(Late, "127.0.0.1", 0)
+    usual = {"target": Target("late", server.sockets[0].getsockname()[1]).wire(), "size": 600, "connections": 4}
+    short = {**usual, "seconds": 0.05, "warm": 0.0}
+    closed = await carry_out({**short, "kind": "closed"})
+    streams = await carry_out({**short, "kind": "streams", "every_us": 2000})
+    server.close()
+    await asyncio.sleep(0.02)
+    assert (closed["requests"] >= 4, closed["errors"]) == (True, {})
+    assert closed["seconds"] >= 0.3
+    assert (streams["chunks"], streams["errors"]) == (4, {})
+    assert streams["seconds"] >= 0.3
+
+
 def test_a_stamp_is_the_clock_that_all_processes_share():
     before = time.monotonic_ns()
     stamp = int(upstream.stamped().split(b"@")[1])
