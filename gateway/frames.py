@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, ValidationError, convert
+from msgspec.json import Decoder
 from orjson import JSONDecodeError, dumps, loads
 
 from experts.base import Body, Request
@@ -24,7 +25,9 @@ MESSAGES = 8
 LARGEST = 16 * 1024
 """Bytes of a frame."""
 LONG = 16 * 1024
-"""Bytes of a body whose words are not copied before they are read."""
+"""Bytes of a body whose words are not copied before they are read, neither here nor by the one who reads them."""
+text = Decoder(str).decode
+"""A JSON string. Raises ValueError."""
 MARK, MARKED = "\0", b"\\u0000"
 """What stands for the words: no text has it that was not escaped."""
 NEEDLE = 32
@@ -72,10 +75,11 @@ def framed(body: bytes, request_id: str) -> Request | None:
     else:
         return None
     try:
-        said: str = loads(
-            body[frame.begin : frame.end] if len(body) < LONG else memoryview(body)[frame.begin : frame.end]
-        )
-    except JSONDecodeError:  # nothing at all too, where beginning and end overlap
+        if len(body) < LONG:
+            said: str = loads(body[frame.begin : frame.end])
+        else:
+            said = text(memoryview(body)[frame.begin : frame.end])
+    except ValueError:  # nothing at all too, where beginning and end overlap
         return None
     letters, options, known = len(said), frame.options, frame.reading
     messages, texts = (*frame.earlier, {**frame.last, "content": said}), (*frame.texts, said)

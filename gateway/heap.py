@@ -7,9 +7,9 @@ import ctypes
 
 TRIM, MAP = -1, -3
 """glibc's names of its two limits (malloc.h)."""
-KEPT = 4 * 1024 * 1024
+KEPT = 8 * 1024 * 1024
 """Free bytes at the heap's end beyond which they are given back; by default 128 kB, less than a few long prompts."""
-LARGE = 1024 * 1024
+LARGE = 4 * 1024 * 1024
 """From so many bytes on, a piece of memory is the kernel's own, and is given back when it is freed."""
 
 

@@ -112,12 +112,23 @@ def test_a_known_frame_changes_nothing_of_what_is_read(said, style):
 @example(b"\n")
 @example(b"\\ud800")
 @example(b"\\u0041\\/")
-@given(some.binary() | some.text(alphabet='"\\,:{}[]abu0é\n', max_size=12).map(str.encode))
+@example(b"\\ud83d\\u0041")
+@example(b"\\udc00")
+@example(b"\\ud83d\\ude00\x7f\xc2\x80")
+@example(b"\xed\xa0\x80")
+@example(b"\xc0\x80")
+@example(b"\xf5\x80\x80\x80")
+@example(b"\\u00g0")
+@example(b"\\u12")
+@given(some.binary() | some.text(alphabet='"\\,:{}[]abdu0é\n', max_size=12).map(str.encode))
 def test_what_stands_in_a_known_frame_is_one_text_or_read_without_it(within):
     frames.FRAMES.clear()
     taught(compact)
-    data = body("@@", compact).replace(b"@@", within)
-    assert read(data) == unframed(data)
+    for more in (b"", b"a" * frames.LONG):
+        data = body("@@", compact).replace(b"@@", within + more)
+        assert read(data) == unframed(data)
+        data = body("@@", compact).replace(b"@@", more + within)
+        assert read(data) == unframed(data)
 
 
 @pytest.mark.parametrize("write", WRITERS)
