@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from experts.http1_chunks import Opening
 from experts.http1_head import Whole
+from experts.slots import slotted
 
 if TYPE_CHECKING:
     from experts.http1_connection import Connection
@@ -119,6 +120,7 @@ class Pool(Protocol):
         ...
 
 
+@slotted
 class Exchange(Struct, eq=False):
     """One request and its answer, from the moment it is submitted."""
 

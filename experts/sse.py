@@ -10,6 +10,8 @@ import re
 
 from msgspec import Struct, field
 
+from experts.slots import slotted
+
 LINE_END = re.compile(rb"\r\n|\n|\r")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DONE = b"data: [DONE]\n\n"
@@ -26,6 +28,7 @@ class TooLong(Exception):
     """A line or an event is longer than the reader's cap."""
 
 
+@slotted
 class Reader(Struct, eq=False):
     """Takes a stream piece by piece, and gives its events."""
 

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from orjson import JSONDecodeError, loads
 
 from experts.base import Chunk
+from experts.slots import slotted
 from gateway.turn import sized
 
 WORDS = rb'([^"\\]*(?:\\.[^"\\]*)*)'
@@ -97,6 +98,7 @@ NO_FRAME = Frame(slice(0), b"-", slice(0), b"")
 MOST_FRAMES, LONGEST_FRAME = 32, 4096
 
 
+@slotted
 class Alike(Struct, eq=False):
     """What the last chunk of one stream had around its words, at the expert and at the client."""
 

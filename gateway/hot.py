@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from experts.base import Expert, ExpertError, Request
 from experts.openai_http import OpenAIHTTP
+from experts.slots import slotted
 from gateway import errors
 from gateway.chat import Events
 from gateway.explained import Explaining, explained
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.handlers import Door
 
 
+@slotted
 class Hot(Life, kw_only=True, eq=False):
     """A life on its way through one or several experts to its turn."""
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from experts.base import Answer, ExpertError, Failure, Outcome, Request
 from experts.card import Card, Usage
 from experts.catalog import Catalog, Demand, eligible
+from experts.slots import slotted
 from gateway.chat import money
 from gateway.errors import APIError, overloaded, refusal
 from gateway.school import School, Usual
@@ -29,6 +30,7 @@ SPARE_STEPS = 2
 """Rounds beyond one for each expert: a policy asks nobody twice, then must accept or refuse."""
 
 
+@slotted
 class Life(Struct, eq=False):
     """The loop's state, and the only writer of the request's rows in the ledger."""
 

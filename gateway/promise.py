@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from experts.base import Chunk, ExpertError, Failure, Outcome, Request
 from experts.card import Usage
+from experts.slots import slotted
 from gateway.fares import NATIVE, TEMPLATE_TOKENS, Fare, choices
 from policies.accounts import Accounts
 from policies.book import Hold, Moves, Refused
@@ -38,6 +39,7 @@ class TooFast(ExpertError):
     reason = "rate"
 
 
+@slotted
 class Promise(Struct, eq=False):
     """One call's way through the accounts: capped, reserved, settled once."""
 

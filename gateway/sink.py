@@ -13,6 +13,7 @@ from experts.http1_exchange import Exchange, Headers, HTTPError
 from experts.openai_answer import usual
 from experts.openai_errors import of_status, of_transport
 from experts.openai_http import OpenAIHTTP, whole
+from experts.slots import slotted
 from gateway import chat
 from gateway.tally import Tally
 from policies.groups import Group
@@ -87,6 +88,7 @@ class Call(Tally, eq=False):
         self.life.again()
 
 
+@slotted
 class Plain(Call, eq=False):
     """A plain answer: read whole, sent in one write once it is in the ledger."""
 

@@ -16,6 +16,7 @@ from experts.http1_exchange import Headers, HTTPError
 from experts.openai_answer import Progress
 from experts.openai_errors import of_transport
 from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece
+from experts.slots import slotted
 from gateway import chat
 from gateway.alike import TRIES, Alike
 from gateway.cap import LENGTH, MOST_LETTERS, beyond, room
@@ -31,6 +32,7 @@ LARGEST_READ = 256 * 1024
 EVENTS, DONE = b"text/event-stream", b"[DONE]"
 
 
+@slotted
 class Stream(Call, kw_only=True, eq=False):
     """A streamed answer: held until it says something and its decision is recorded, then passed on event by event."""
 

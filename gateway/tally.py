@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from experts.base import Answer, BrokenOff, Chunk, Expert, ExpertError, Failure, Outcome, Request, Timing
 from experts.card import Usage
 from experts.catalog import CHARACTERS_PER_TOKEN
+from experts.slots import slotted
 from gateway.cap import room
 from gateway.life import Life
 from gateway.money import unavailable
@@ -22,6 +23,7 @@ from policies.payers import Payer
 NO_CHUNK = Chunk()
 
 
+@slotted
 class Tally(Struct, eq=False):
     """What one expert that is being asked has said and cost so far; settled once."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from experts.card import NANO
+from experts.slots import slotted
 from gateway.http import Handler, Headers
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Line(Protocol):
         ...
 
 
+@slotted
 class Turn(Struct, eq=False):
     """A reply that can be written without waiting (`respond`, `put`) or with (`write`, as handlers do)."""
 
