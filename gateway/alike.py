@@ -34,6 +34,14 @@ END, END_CR = b"\n\n", b"\r\n\r\n"
 HEAD = b"data: "
 
 
+class Events(Protocol):
+    """How events become a client's."""
+
+    wants_usage: bool
+    theirs: bytes
+    ours: bytes
+
+
 class Heard(Protocol):
     """What keeps account of a stream."""
 
@@ -200,16 +208,33 @@ class Alike(Struct, eq=False):
         if theirs is None:
             return
         before, after = event[: theirs.start(1)], event[theirs.end(1) :]
-        self.before, self.after, self.seam = before, after, after + before
-        self.inner = before[len(HEAD) :], after[: -len(END)]
-        self.our_before, self.our_after = out[: ours.start(1) - 1], out[ours.end(1) + 1 :]
-        self.our_seam = b'"%b%b"' % (self.our_after, self.our_before)
-        self.around, self.room = len(self.our_seam) - 2, len(self.seam) + 2
-        self.tail, self.our_tail = after + b"\r\n", self.our_after + (b"\r\n" if self.chunked else b"")
-        self.end = slice(-len(self.tail), None)
-        self.frames.clear()
+        self._goes_on(before, after, out[: ours.start(1) - 1], out[ours.end(1) + 1 :])
         if known.unlike:
             known.keep(before, after)
+
+    def meet(self, data: bytes, events: Events) -> None:
+        """Learns from the data of a stream's event, if one like it was proven in another stream; all that the client
+        gets changed is the model's name."""
+        match = proven(self.kind).match
+        if match is None or not events.theirs or (data.find(b'"usage"') >= 0 and not events.wants_usage):
+            return
+        found = match(b"".join((HEAD, data, END)))
+        if found is not None:
+            theirs, ours, event = events.theirs, events.ours, found.string
+            before, after = event[: found.start(1)], event[found.end(1) :]
+            at = 1 if before.find(theirs) >= 0 else 0
+            self._goes_on(before, after, before.replace(theirs, ours, at)[:-1], after.replace(theirs, ours, 1 - at)[1:])
+
+    def _goes_on(self, before: bytes, after: bytes, our_before: bytes, our_after: bytes) -> None:
+        """What stands around the words of the stream's chunks; ours without the quotation marks."""
+        self.before, self.after, self.seam = before, after, after + before
+        self.inner = before[len(HEAD) :], after[: -len(END)]
+        self.our_before, self.our_after = our_before, our_after
+        self.our_seam = b'"%b%b"' % (our_after, our_before)
+        self.around, self.room = len(self.our_seam) - 2, len(self.seam) + 2
+        self.tail, self.our_tail = after + b"\r\n", our_after + (b"\r\n" if self.chunked else b"")
+        self.end = slice(-len(self.tail), None)
+        self.frames.clear()
 
 
 def _words(event: bytes, chunk: Chunk) -> re.Match[bytes] | None:

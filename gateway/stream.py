@@ -128,15 +128,17 @@ class Stream(Call, kw_only=True, eq=False):
     def read(self, data: bytes) -> None:
         """The events of a piece; held back until they say something. Raises ExpertError and TooLong."""
         out: list[bytes] = []
-        parts, known = self.reader.whole(data), None
+        parts, alike, known = self.reader.whole(data), self.alike, None
         try:
             if parts is None:
                 done = self.slowly(data, out)
             else:
                 done = DONE in parts
                 for part in parts[: parts.index(DONE)] if done else parts:
-                    known = self.alike.event(part, self)
-                    out.append(known or self.one(sse.Event(part)))
+                    if not alike.before:
+                        alike.meet(part, self.events)
+                    known = alike.event(part, self)
+                    out.append(known or self.one(part))
             if done:
                 self.progress.end()
         except (ExpertError, sse.TooLong):
@@ -148,7 +150,7 @@ class Stream(Call, kw_only=True, eq=False):
             return
         self.pass_on(out)
         if out and known is None:
-            self.alike.learn(data, self.last, out[-1])
+            alike.learn(data, self.last, out[-1])
         if self.begun:
             self.arm()
         elif self.letters or not self.plain or self.finish_reason:  # it says more than the name of a role
@@ -159,12 +161,15 @@ class Stream(Call, kw_only=True, eq=False):
         for event in self.reader.feed(data):
             if event.data == DONE:
                 return True
-            out.append(self.one(event))
+            out.append(self.one(event.data, event.name))
         return False
 
-    def one(self, event: sse.Event) -> bytes:
+    def one(self, data: bytes, name: bytes = b"") -> bytes:
         """The client's event for one of the expert's, which is noted. Raises ExpertError."""
-        chunk = piece(event, self.progress)
+        progress = self.progress
+        chunk = None if name else progress.quickly(data)
+        if chunk is None:
+            chunk = piece(sse.Event(data, name), progress)
         self.note(chunk)
         return self.events.of(chunk)
 

@@ -14,8 +14,7 @@ from experts.card import Price
 from experts.openai_answer import Progress
 from experts.openai_http import piece
 from experts.sse import Event
-from gateway import alike as alikes
-from gateway.alike import LESSONS, LONGEST_FRAME, MOST_FRAMES, MOST_PROVEN, NO_FRAME, TRIES, Alike, Proven, proven
+from gateway.alike import LONGEST_FRAME, MOST_FRAMES, NO_FRAME, TRIES, Alike
 from gateway.chat import Events
 
 HEAD = {"id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "theirs"}
@@ -219,79 +218,3 @@ def test_an_event_among_others_is_taken_as_if_it_had_been_parsed():
     for other in (event("x", "stop"), event("x").replace(b'"x"', b'"x","name":"y"'), event("x")[:-1], b"[DONE]", b""):
         assert stream.alike.event(other, heard) is None
     assert len(heard.said) == 4
-
-
-@pytest.mark.parametrize("sort", [False, True])
-def test_streams_that_differ_in_their_names_alone_are_proven_once(monkeypatch, sort):
-    def named(text: str, name: str, created: int) -> bytes:
-        fields = json.loads(event(text, id=name, created=created, usage=None))
-        return json.dumps(dict(sorted(fields.items())) if sort else fields).encode()
-
-    first = Stream()
-    first.alike = Alike(chunked=False, kind=f"proven {sort}")
-    first.long_way(named("x", "chatcmpl-1", 1_760_000_000))
-    assert first.taken(framed(named("y", "chatcmpl-1", 1_760_000_000))) is not None
-    monkeypatch.setattr(alikes, "_words", None)
-    second = Stream()
-    second.alike = Alike(chunked=False, kind=f"proven {sort}")
-    out = second.long_way(named('a \\ "b"', "cmpl:7.8_9", 1_760_000_001))
-    taken = second.taken(framed(named("c", "cmpl:7.8_9", 1_760_000_001)))
-    assert taken is not None
-    assert said(taken[0]) == [said(out)[0] | {"choices": json.loads(named("c", "", 0))["choices"]}]
-
-
-NAMED = '{"id": "a1", "created": 5, "model": "m", "choices": [{"index": 0, "delta": {"content": "W"}}], "usage": null}'
-
-
-@pytest.mark.parametrize(
-    ("learned", "other", "known"),
-    [
-        (NAMED, NAMED.replace("a1", "b-2").replace("5", "61"), True),
-        (NAMED, NAMED.replace('"W"', '"\\"\\n"'), True),
-        (NAMED, NAMED.replace("5", "05"), False),
-        (NAMED, NAMED.replace("5", "5.0"), False),
-        (NAMED, NAMED.replace('"a1"', '"a\\"1"'), False),
-        (NAMED, NAMED.replace('"a1"', '""'), False),
-        (NAMED, NAMED.replace("null", "0"), False),
-        (NAMED, NAMED.replace('"W"', '"W", "id": "b"'), False),
-        (NAMED.replace('"W"', '"W", "id": ""'), NAMED.replace('"W"', '"W", "id": "b"'), False),
-        (NAMED.replace('"W"', '"W", "created": 0'), NAMED.replace('"W"', '"W", "created": 7'), False),
-        (NAMED.replace("[{", '[{"id": "a1", '), NAMED.replace("[{", '[{"id": "b2", '), False),
-        (NAMED.replace("null}", 'null, "id": "c3"}'), NAMED.replace("null}", 'null, "id": "d4"}'), True),
-        (NAMED.replace("null", '{"id": "c3"}'), NAMED.replace("null", '{"id": "d4"}'), False),
-        (NAMED.replace('"m"', '{"id": "c3"}'), NAMED.replace('"m"', '{"id": "d4"}'), False),
-        (NAMED.replace('"m"', '"{"').replace("a1", "b2"), NAMED.replace('"m"', '"{"'), False),
-        (NAMED.replace("}]", '}, "x]", {"id": "a"}]'), NAMED.replace("}]", '}, "x]", {"id": "b"}]'), False),
-    ],
-)
-def test_only_the_names_of_the_outermost_object_may_be_others(learned, other, known):
-    found = Proven(unlike=1)
-    before, after = f"data: {learned}\n\n".encode().split(b"W")
-    found.keep(before, after)
-    match = found.of(f"data: {other}\n\n".encode())
-    assert (match is not None) == known
-    assert found.of(before + b"W" + after) is not None
-
-
-def test_where_no_two_streams_are_alike_proofs_are_seldom_kept_and_few_kinds_are():
-    kept = []
-    for number in range(100):
-        stream = Stream()
-        stream.alike = Alike(chunked=False, kind="never alike")
-        own: dict[str, Any] = {f"field {number}": number}
-        stream.long_way(event("x", **own))
-        assert stream.taken(framed(event("y", **own))) is not None
-        kept.append(proven("never alike").match)
-    assert LESSONS <= len({id(match) for match in kept}) <= LESSONS + 3
-    for number in range(MOST_PROVEN + 1):
-        proven(f"kind {number}")
-    assert len(alikes.PROVEN) <= MOST_PROVEN
-
-
-def test_a_role_alone_teaches_nothing_and_costs_no_try():
-    stream = Stream()
-    for _ in range(TRIES + 1):
-        stream.long_way(event("", delta={"role": "assistant", "content": ""}))
-    assert stream.alike.before == b""
-    stream.long_way(event("x"))
-    assert stream.taken(framed(event("y"))) is not None
