@@ -44,17 +44,17 @@ def parse(body: bytes, request_id: str) -> Request:
         fields = loads(body)
     except orjson.JSONDecodeError as error:
         raise no_json(error) from None
-    plain = True
+    plain = quick = True
     try:
         convert(fields, Plain)
     except ValidationError:
-        plain = False
-        if not usual(fields, len(body)):
+        plain, quick = False, usual(fields, len(body))
+        if not quick:
             careful(fields, body)
     again = dumps(fields)
     if again != body:
         once(body, again)
-    if plain:
+    if quick:
         note(body, fields["messages"])
     messages, model = tuple(fields.pop("messages")), fields.pop("model")
     return Request(messages, fields, model, request_id, body=Body(body, messages, fields, len(again), plain))

@@ -16,7 +16,7 @@ from experts.reading import LAST, Message, Reading, look, words_of
 from experts.wrappers import bare
 from gateway.body import once
 from gateway.errors import APIError
-from gateway.usual import Plain
+from gateway.usual import Plain, usual
 
 MOST = 8
 """Frames that are remembered, and of those that were seen once."""
@@ -35,7 +35,7 @@ NEEDLE = 32
 
 
 class Frame(Struct, frozen=True):
-    """A body of the usual shape without tools and without the text of its last message."""
+    """A body of the usual shape without the text of its last message."""
 
     before: bytes
     """To the quotation mark at the text's beginning."""
@@ -56,8 +56,9 @@ class Frame(Struct, frozen=True):
     """Whether the text is a human's."""
     size: int
     """Bytes of it once no letter is escaped."""
+    plain: bool
     named: tuple[int, int] | None
-    """As in a body."""
+    """Both as in a body."""
 
 
 FRAMES: deque[Frame] = deque(maxlen=MOST)
@@ -86,7 +87,7 @@ def framed(body: bytes, request_id: str) -> Request | None:
     words = (frame.human and bare(said)) or words_of(known.roles, texts)
     LAST[0] = Reading(messages, known.roles, texts, known.letters + letters, known.kinds, words)
     size = frame.size + (letters if said.isascii() else len(said.encode()))
-    came = Body(body, messages, options, size, True, frame.named)
+    came = Body(body, messages, options, size, frame.plain, frame.named)
     return Request(messages, options, frame.model, request_id, body=came)
 
 
@@ -109,13 +110,18 @@ def note(body: bytes, messages: list[Message]) -> None:
 
 def learned(before: bytes, after: bytes) -> Frame | None:
     """The frame of what stood around a text; `None` if that was not all of the last message's."""
-    whole = before + MARKED + after
+    whole, plain = before + MARKED + after, True
     try:
         fields = loads(whole)
-        convert(fields, Plain)
         again = dumps(fields)
         once(whole, again)
-    except (JSONDecodeError, ValidationError, APIError):
+        try:
+            convert(fields, Plain)
+        except ValidationError:
+            plain = False
+            if not usual(fields, len(whole)):
+                return None
+    except (JSONDecodeError, APIError):
         return None
     *earlier, last = fields.pop("messages")
     if last.get("content") != MARK:
@@ -137,5 +143,6 @@ def learned(before: bytes, after: bytes) -> Frame | None:
         reading.texts[:-1],
         reading.roles[-1] == "user",
         len(again) - len(MARKED),
+        plain,
         place,
     )

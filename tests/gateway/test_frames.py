@@ -18,6 +18,8 @@ from gateway.errors import APIError
 from gateway.frames import LARGEST, MESSAGES, framed
 
 SYSTEM = {"role": "system", "content": 'Say "yes" or "no".\n'}
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 OPTIONS: dict[str, Any] = {"temperature": 0.7, "max_tokens": 128, "user": "ä"}
 
 
@@ -131,6 +133,23 @@ def test_what_stands_in_a_known_frame_is_one_text_or_read_without_it(within):
         assert read(data) == unframed(data)
 
 
+@pytest.mark.parametrize(
+    ("earlier", "more"),
+    [
+        ((SYSTEM,), {"tools": [TOOL], "tool_choice": "auto"}),
+        (({"role": "assistant", "content": None, "tool_calls": [CALL]},), {}),
+        (({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},), {}),
+        ((), {"response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": TOOL}}}),
+    ],
+)
+def test_tools_their_calls_and_images_are_framed_as_they_would_be_read(earlier, more):
+    taught(compact, earlier=earlier, **more)
+    for said in ("", "Why?", "[read] Result:\n42", "é" * 20_000):
+        data = body(said, earlier=earlier, **more)
+        assert framed(data, "id") is not None
+        assert read(data) == unframed(data)
+
+
 @pytest.mark.parametrize("write", WRITERS)
 def test_the_size_of_a_framed_body_bounds_what_a_model_reads(write):
     taught(write)
@@ -155,7 +174,7 @@ def test_a_frame_is_known_from_the_second_time_on_and_few_are():
     [
         ([SYSTEM] * MESSAGES, {}),
         ([{"role": "system", "content": "a" * LARGEST}], {}),
-        ([], {"tools": [{"type": "function", "function": {"name": "f"}}]}),
+        ([], {"tools": [TOOL] * LARGEST}),
         ([], {"unheard": 1}),
     ],
 )
@@ -181,8 +200,10 @@ def test_a_text_that_stood_elsewhere_before_is_not_taken_for_the_last_one():
         assert read(data) == unframed(data)
 
 
-def test_a_frame_that_says_something_twice_is_none():
+def test_what_is_said_twice_or_no_usual_body_is_no_frame():
     assert frames.learned(b'{"model":"a","model":"b","messages":[{"role":"user","content":"', b'"}]}') is None
     assert frames.learned(b'{"model":"a","messages":[{"role":"user","content":"', b'"}]') is None
     assert frames.learned(b'{"model":"a","messages":[{"role":"user","content":"hi","name":"', b'"}]}') is None
     assert frames.learned(b'{"model":"a","messages":[{"role":"user","content":"', b'"}],"unheard":1}') is None
+    deep = b"[" * 70 + b"]" * 70
+    assert frames.learned(b'{"model":"a","tools":' + deep + b',"messages":[{"role":"user","content":"', b'"}]}') is None

@@ -155,6 +155,7 @@ def test_a_field_of_any_depth_has_its_depth_looked_at(name):
 
 def test_tools_that_come_again_are_looked_at_in_depth_once(monkeypatch):
     looked_at: list[Any] = []
+    monkeypatch.setattr("gateway.chat.note", lambda *_: None)  # no frame spares the look
     monkeypatch.setattr(usual, "SHALLOW", deque(maxlen=2))
     monkeypatch.setattr(usual, "shallow", looked_at.append)
     for name in "aabcbcaa":
