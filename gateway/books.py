@@ -89,7 +89,8 @@ class Books:
 
     def foreseen(self, life: Life, usual: Usual, allowance: int | None, draw: float) -> Group:
         """The same for the first decision where it was known beforehand, and most of its row with it."""
-        request, now = life.request, self.clock()
+        clock = self.clock  # as a method it would be looked for in the class each time
+        request, now = life.request, clock()
         like = id(usual), life.key, request.model, life.policy_name
         known = self._alike.get(like)
         alike = self._like(like, life, usual) if known is None else known[1]
@@ -113,8 +114,8 @@ class Books:
     def settled(self, tally: Tally, outcome: Outcome, kind: str) -> Group:
         """Queues the rows of an outcome and, if that is known at once, of its settlement; their group ends when they
         are durable."""
-        life, promise, now = tally.life, tally.promise, self.clock()
-        cost = outcome.cost
+        clock = self.clock
+        life, promise, cost, now = tally.life, tally.promise, outcome.cost, clock()
         row = line = brought(life.request.id, life.step, outcome, now, tally.expert.card.price.version)
         if kind == "client_left":
             row = line = (*row[:REASON], kind, *row[REASON + 1 : STATUS], LEFT, *row[STATUS + 1 :])
