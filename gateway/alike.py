@@ -116,12 +116,10 @@ class Alike(Struct, eq=False):
     """What streams have in common that are probably alike: their expert."""
     before: bytes = b""
     after: bytes = b""
-    seam: bytes = b""
     inner: tuple[bytes, bytes] = (b"", b"")
     """What an event's data has before and after the words."""
     our_before: bytes = b""
     our_after: bytes = b""
-    our_seam: bytes = b""
     around: int = 0
     """Bytes around the words at the client. `room`: the fewest that may hold two chunks' words."""
     room: int = 0
@@ -187,12 +185,12 @@ class Alike(Struct, eq=False):
 
     def _several(self, said: bytes, heard: Heard) -> bytes:
         """The words of several chunks, with what the client gets between them. Raises JSONDecodeError."""
-        parts = said[1:-1].split(self.seam)
+        parts = said[1:-1].split(self.after + self.before)
         texts: list[str] = [loads(b'"%b"' % part) for part in parts]
         heard.chunks += len(texts)
         heard.said += texts
         heard.letters += sum(map(len, texts))
-        return b'"%b"' % self.our_seam.join(parts)
+        return b'"%b"' % (b'"%b%b"' % (self.our_after, self.our_before)).join(parts)
 
     def learn(self, data: bytes, chunk: Chunk, out: bytes) -> None:
         """Learns from a read's last event, its chunk, and the event that the client got."""
@@ -213,10 +211,10 @@ class Alike(Struct, eq=False):
             known.keep(before, after)
 
     def meet(self, data: bytes, events: Events) -> None:
-        """Learns from the data of a stream's event, if one like it was proven in another stream; all that the client
-        gets changed is the model's name."""
+        """Learns from the data of an event that is not the first, if one like it was proven in another stream; all that
+        the client gets changed is the model's name."""
         match = proven(self.kind).match
-        if match is None or not events.theirs or (data.find(b'"usage"') >= 0 and not events.wants_usage):
+        if match is None or (data.find(b'"usage"') >= 0 and not events.wants_usage):
             return
         found = match(b"".join((HEAD, data, END)))
         if found is not None:
@@ -227,14 +225,14 @@ class Alike(Struct, eq=False):
 
     def _goes_on(self, before: bytes, after: bytes, our_before: bytes, our_after: bytes) -> None:
         """What stands around the words of the stream's chunks; ours without the quotation marks."""
-        self.before, self.after, self.seam = before, after, after + before
-        self.inner = before[len(HEAD) :], after[: -len(END)]
+        self.before, self.after, self.inner = before, after, (before[len(HEAD) :], after[: -len(END)])
         self.our_before, self.our_after = our_before, our_after
-        self.our_seam = b'"%b%b"' % (our_after, our_before)
-        self.around, self.room = len(self.our_seam) - 2, len(self.seam) + 2
-        self.tail, self.our_tail = after + b"\r\n", our_after + (b"\r\n" if self.chunked else b"")
+        self.around = len(our_before) + len(our_after)
+        self.room = len(before) + len(after) + 2
+        self.tail, self.our_tail = after + b"\r\n", our_after + b"\r\n" if self.chunked else our_after
         self.end = slice(-len(self.tail), None)
-        self.frames.clear()
+        if self.frames:
+            self.frames.clear()
 
 
 def _words(event: bytes, chunk: Chunk) -> re.Match[bytes] | None:

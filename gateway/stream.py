@@ -135,7 +135,7 @@ class Stream(Call, kw_only=True, eq=False):
             else:
                 done = DONE in parts
                 for part in parts[: parts.index(DONE)] if done else parts:
-                    if not alike.before:
+                    if not alike.before and self.events.theirs:
                         alike.meet(part, self.events)
                     known = alike.event(part, self)
                     out.append(known or self.one(part))
