@@ -91,7 +91,8 @@ class Client:
 
     def send(self, head: bytes, body: Payload, deadlines: Deadlines, sink: Sink) -> Exchange:
         """Starts an exchange; its answer goes to `sink`, never before this returns. Raises TooBusy."""
-        idle, now = self._idle, self.time()
+        idle, time = self._idle, self.time  # called as a method it would be looked for in the class each time
+        now = time()
         payload: Payload
         if type(body) is bytes and len(body) <= SLICE:
             payload = b"".join((head, _length(len(body)), body))
@@ -158,7 +159,8 @@ class Client:
         if self._waiting:
             self._carry(connection, self._waiting.popitem(last=False)[0])
         else:
-            connection.since = self.time()
+            time = self.time
+            connection.since = time()
             self._idle.append(connection)
 
     def lost(self, connection: Connection, stale: Exchange | None) -> None:

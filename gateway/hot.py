@@ -52,7 +52,8 @@ class Hot(Life, kw_only=True, eq=False):
         school, usual = self.school, self.usual
         if usual is None:
             return self.carry(self.next(), school.clock())
-        now = school.clock()
+        clock = school.clock  # called as a method it would be looked for in the class each time
+        now = clock()
         decision = self.foreseen(usual, now)
         expert, payer = usual.expert, self.payer
         if expert is None or payer is None or self.stream:

@@ -121,8 +121,8 @@ class Life(Struct, eq=False):
         """The first decision where it is known beforehand, its row queued; `now`: monotonic."""
         self.usual, self.step = None, 0
         school, request, key, first = self.school, self.request, self.key, usual.first
-        books, draw = school.books, school.draw()
-        money = books.money
+        books, dice = school.books, school.draw  # called as a method it would be looked for in the class each time
+        money, draw = books.money, dice()
         payer = money.fresh.get(key)
         if payer is None or now >= money.stale:
             allowance = money.left(self, now)

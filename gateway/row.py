@@ -38,7 +38,8 @@ class Row:
         """Whether a request has to wait, which it does then: where others wait, or as many as may be have been begun
         since the loop's clock went on, as it does between two looks at what has come."""
         if not self.waiting:
-            now = self.time()
+            time = self.time  # called as a method it would be looked for in the class each time
+            now = time()
             if now != self.moment:
                 self.moment, self.begun = now, 0
             self.begun += 1

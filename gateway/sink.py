@@ -105,7 +105,8 @@ class Plain(Call, eq=False):
             self.on_data(body)
             return
         try:
-            seconds = life.school.clock() - self.started
+            clock = life.school.clock  # called as a method it would be looked for in the class each time
+            seconds = clock() - self.started
             answer = usual(body, expert.card.price, expert.name, Timing(seconds, seconds))
             if answer is None:
                 answer = self.heard(whole(body, expert.progress()))
