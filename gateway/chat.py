@@ -160,8 +160,9 @@ def renamed(data: bytes, model: str) -> bytes:
         return orjson.dumps({**orjson.loads(data), "model": model})
     if model in NAMES:
         theirs, ours = NAMES[model]
-        if theirs in data:
-            return data.replace(theirs, ours, 1)
+        before, found, after = data.partition(theirs)
+        if found:
+            return b"".join((before, ours, after))
     named = MODEL.search(data)
     if named is None:
         return orjson.dumps({**orjson.loads(data), "model": model})
