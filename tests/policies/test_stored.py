@@ -101,12 +101,13 @@ async def test_lines_that_were_kept_are_written_with_the_rows_of_their_group(pat
             ledger.put(brought("d3", 0, ANSWER, 103.0, "price"), 103.0, ANSWER.cost),
             ledger.keep(brought("d1", 0, FAILURE, 101.0, ""), 101.0, None),
             ledger.keep(brought("d4", 0, ANSWER, 102.5, "price"), 102.5, ANSWER.cost),
+            ledger.keep(brought("d5", 0, ANSWER, 103.5, "price"), 103.5, ANSWER.cost),
         ]
         await groups[0]
         assert all(group is groups[0] for group in groups)
-        assert (groups[0].first, groups[0].last, groups[0].lines) == (101.0, 103.0, [])
-        assert {row["decision"] for row in ledger.rows("outcomes", 101.0, 104.0)} == {"d1", "d2", "d3", "d4"}
-        assert ledger.spend(0.0, 200.0) == 4_500
+        assert (groups[0].first, groups[0].last, groups[0].lines) == (101.0, 103.5, [])
+        assert {row["decision"] for row in ledger.rows("outcomes", 101.0, 104.0)} == {"d1", "d2", "d3", "d4", "d5"}
+        assert ledger.spend(0.0, 200.0) == 6_000
         assert ledger.damaged() == []
 
 
