@@ -103,7 +103,8 @@ class Turn(Struct, eq=False):
             f"x-lyceum-decision: {name}\r\nx-lyceum-cost: {money}\r\n"
             f"content-length: {len(body)}\r\n{close}x-request-id: {name}\r\n\r\n"
         )
-        line.send(head.encode() + body)
+        send = line.send  # called as a method it would be looked for in the class each time
+        send(head.encode() + body)
         line.over(self)
 
     def stream(self, expert: str, data: bytes) -> None:
