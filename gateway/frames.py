@@ -22,8 +22,8 @@ MOST = 8
 """Frames that are remembered, and of those that were seen once."""
 MESSAGES = 8
 """A longer conversation is another one each time."""
-LARGEST = 16 * 1024
-"""Bytes of a frame."""
+LARGEST = 128 * 1024
+"""Bytes of a frame: a document that is asked about may be in it."""
 LONG = 16 * 1024
 """Bytes of a body whose words are not copied before they are read, neither here nor by the one who reads them."""
 text = Decoder(str).decode
@@ -61,6 +61,10 @@ class Frame(Struct, frozen=True):
     """Both as in a body."""
 
 
+LESSONS = 31
+"""Bodies without a known frame after which it is looked for but now and then: conversations seldom have one."""
+MISSED = [0]
+"""Such bodies since a frame was learned."""
 FRAMES: deque[Frame] = deque(maxlen=MOST)
 SEEN: deque[tuple[bytes, bytes]] = deque(maxlen=MOST)
 """What was around the last words of bodies whose frames were not known."""
@@ -93,11 +97,15 @@ def framed(body: bytes, request_id: str) -> Request | None:
 
 def note(body: bytes, messages: list[Message]) -> None:
     """Remembers the frame of a body of the usual shape that has come for the second time."""
+    missed = MISSED[0] = MISSED[0] + 1
+    if missed > LESSONS and missed % LESSONS:
+        return
     said = messages[-1].get("content")
     if type(said) is not str or len(messages) > MESSAGES or len(body) - len(said) > LARGEST:
         return
     begins, ends = dumps(said[:NEEDLE])[:-1], dumps(said[-NEEDLE:])[1:]
-    begin = body.find(begins) if len(body) > LONG else body.rfind(begins)
+    earlier = [each.get("content") for each in messages[:-1]]
+    begin = body.find(begins, sum(len(text) for text in earlier if isinstance(text, str)))
     end = body.rfind(ends)
     around = body[: begin + 1], body[end + len(ends) - 1 :]
     if not 0 <= begin <= end or len(around[0]) + len(around[1]) > LARGEST:
@@ -106,6 +114,7 @@ def note(body: bytes, messages: list[Message]) -> None:
         SEEN.append(around)
     elif (frame := learned(*around)) is not None:
         FRAMES.appendleft(frame)
+        MISSED[0] = 0
 
 
 def learned(before: bytes, after: bytes) -> Frame | None:

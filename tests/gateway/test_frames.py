@@ -15,7 +15,7 @@ from experts.reading import look
 from gateway import frames
 from gateway.chat import parse
 from gateway.errors import APIError
-from gateway.frames import LARGEST, MESSAGES, framed
+from gateway.frames import LARGEST, LESSONS, MESSAGES, framed
 
 SYSTEM = {"role": "system", "content": 'Say "yes" or "no".\n'}
 TOOL: dict[str, Any] = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -46,8 +46,13 @@ def body(said: Any, write: Any = compact, earlier: Any = (SYSTEM,), **more: Any)
 
 @pytest.fixture(autouse=True)
 def _nothing_known():
+    forget()
+
+
+def forget() -> None:
     frames.FRAMES.clear()
     frames.SEEN.clear()
+    frames.MISSED[0] = 0
 
 
 def taught(write: Any, **more: Any) -> None:
@@ -95,7 +100,7 @@ def unframed(data: bytes) -> Any:
 @example("\0", 2)
 @given(some.text(), some.integers(0, 2))
 def test_a_known_frame_changes_nothing_of_what_is_read(said, style):
-    frames.FRAMES.clear()
+    forget()
     taught(WRITERS[style])
     data = body(said, WRITERS[style])
     assert framed(data, "id") is not None
@@ -124,7 +129,7 @@ def test_a_known_frame_changes_nothing_of_what_is_read(said, style):
 @example(b"\\u12")
 @given(some.binary() | some.text(alphabet='"\\,:{}[]abdu0é\n', max_size=12).map(str.encode))
 def test_what_stands_in_a_known_frame_is_one_text_or_read_without_it(within):
-    frames.FRAMES.clear()
+    forget()
     taught(compact)
     for more in (b"", b"a" * frames.LONG):
         data = body("@@", compact).replace(b"@@", within + more)
@@ -139,6 +144,8 @@ def test_what_stands_in_a_known_frame_is_one_text_or_read_without_it(within):
         ((SYSTEM,), {"tools": [TOOL], "tool_choice": "auto"}),
         (({"role": "assistant", "content": None, "tool_calls": [CALL]},), {}),
         (({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},), {}),
+        (({"role": "system", "content": "A long document.\n" * 5000},), {}),
+        (({"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}), {}),
         ((), {"response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": TOOL}}}),
     ],
 )
@@ -167,6 +174,17 @@ def test_a_frame_is_known_from_the_second_time_on_and_few_are():
         parse(body("hello again", model=f"auto:{number}"), "id")
         assert framed(body("once more", model=f"auto:{number}"), "id") is not None
     assert len(frames.FRAMES) == frames.MOST == len(frames.SEEN)
+
+
+def test_where_no_two_bodies_are_alike_a_frame_is_looked_for_now_and_then():
+    for number in range(LESSONS):
+        parse(body("hi there", model=f"auto:{number}"), "id")
+    taken = 0
+    while not frames.FRAMES:
+        parse(body("hi there"), "id")
+        taken += 1
+    assert LESSONS < taken <= 2 * LESSONS
+    assert frames.MISSED == [0]
 
 
 @pytest.mark.parametrize(
