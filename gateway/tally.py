@@ -154,14 +154,15 @@ class Tally(Struct, eq=False):
         if self.settled:
             return None
         self.settled = True
-        life = self.life
-        if outcome.cost:
-            life.total += outcome.cost
+        life, cost = self.life, outcome.cost
+        school = life.school
+        if cost:
+            life.total += cost
         life.usage = outcome.usage
         if kind == "answered":
             life.answered = outcome  # type: ignore[assignment] # only answers are of that kind
-        life.school.health.ended(self, outcome)
-        return life.school.books.settled(self, outcome, kind)
+        school.health.ended(self, outcome)
+        return school.books.settled(self, outcome, kind)
 
     def left(self) -> None:
         """The client went away: what was said so far is written down, and nobody waits for it."""
