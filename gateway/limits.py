@@ -38,6 +38,8 @@ REFUSED = APIError("bad_request")
 class Begun:
     """A request that has begun to come to a parser. Raises APIError for a head that is too large."""
 
+    __slots__ = ("body_began", "body_bytes", "head_bytes", "headers", "parts", "url")
+
     def begin(self) -> None:
         """Ready for the next head."""
         self.url = b""

@@ -17,7 +17,7 @@ import httptools
 from gateway.app import App, find, raiser, request_id
 from gateway.errors import APIError, overloaded
 from gateway.handlers import Door
-from gateway.http import Handler, HTTPCall
+from gateway.http import Handler
 from gateway.known import MOST, Known, Long, learned
 from gateway.limits import AGAIN_SECONDS, JUST, PARTING_SECONDS, PIPELINE, REFUSED, Begun, Sweeper
 from gateway.messages_errors import formed
@@ -28,6 +28,12 @@ from gateway.turn import STATUSES, Head, Turn
 
 class Connection(Begun, asyncio.Protocol):
     """One client. uvicorn makes it, closes it, and tells it to drain."""
+
+    __slots__ = (  # more than Python keeps close at hand without
+        *("abort", "app", "between", "cap", "closing", "connections", "door", "due", "head", "known", "long", "loop"),
+        *("on_writable", "parser", "paused", "piece", "quiet", "ready", "refused", "requests", "row", "send"),
+        *("sweeper", "table", "tasks", "transport", "turn", "waiting", "writable"),
+    )
 
     def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
         self.app: App = config.loaded_app
@@ -55,7 +61,7 @@ class Connection(Begun, asyncio.Protocol):
         """Whether nothing but requests under known heads has come since nothing was under way."""
         self.long: Long | None = None
         self.requests = self.door.metrics.requests
-        self.head: Head | None = None
+        self.head: Head
         self.begin()
 
     # what uvicorn and the transport tell
@@ -119,8 +125,7 @@ class Connection(Begun, asyncio.Protocol):
         if told is None or not len(data) - told[1] <= told[0] <= self.cap or not told[0]:
             return False
         self.known, self.long = known.sized(told[1], self.cap), Long(told[0], self.loop.time())
-        self.url, self.between = known.head.path.encode("latin-1"), False
-        self.quiet, self.ready = False, None
+        self.url, self.between, self.quiet, self.ready = known.head.path.encode("latin-1"), False, False, None
         self.more(self.long, data[told[1] :])
         return True
 
@@ -209,7 +214,6 @@ class Connection(Begun, asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         head = self.head
-        assert head is not None
         if self.parser.should_upgrade() and int(self.headers.get(b"content-length", b"0")):
             raise REFUSED  # the parser takes what follows for another protocol: this body cannot be read
         body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
@@ -228,7 +232,6 @@ class Connection(Begun, asyncio.Protocol):
                 self.transport.pause_reading()
             self.waiting.append(turn)
 
-    # turns
     def take(self, turn: Turn) -> None:
         """Begins to answer: in callbacks where the door can, else in a task."""
         self.turn, self.due = turn, None
@@ -237,9 +240,7 @@ class Connection(Begun, asyncio.Protocol):
 
     def spawn(self, turn: Turn, handler: Handler) -> None:
         """Answers in a task, which a client that leaves cancels."""
-        head = turn.head
-        call = HTTPCall(head.method, head.path, head.headers, turn.body, turn.id, head.query)
-        task = self.loop.create_task(self.door.guarded(handler, call, turn))
+        task = self.loop.create_task(self.door.guarded(handler, turn.call(), turn))
         turn.gone = task.cancel
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -277,8 +278,7 @@ class Connection(Begun, asyncio.Protocol):
 
     def refuse(self, error: APIError) -> None:
         """Answers what never reached a handler, and closes: the rest of the bytes cannot be understood."""
-        self.closing = self.refused = True
-        self.quiet, self.ready = False, None
+        self.closing, self.refused, self.quiet, self.ready = True, True, False, None
         if self.turn is not None:  # an answer is under way: it stays whole, nothing follows it
             return
         path = self.url.partition(b"?")[0].decode("latin-1")

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from experts.card import NANO
 from experts.slots import slotted
-from gateway.http import Handler, Headers
+from gateway.http import Handler, Headers, HTTPCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +92,11 @@ class Turn(Struct, eq=False):
     @property
     def started(self) -> bool:
         return self.status != LEFT
+
+    def call(self) -> HTTPCall:
+        """The request as a handler sees it."""
+        head = self.head
+        return HTTPCall(head.method, head.path, head.headers, self.body, self.id, head.query)
 
     def answer(self, expert: str, cost: int, body: bytes) -> None:
         """A whole 200 of JSON in one write, with what explains it; `cost` in nano-dollars."""
