@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from _imp import source_hash
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+from zlib import crc32
 
 import msgspec
 import orjson
@@ -21,8 +21,6 @@ UNKNOWN = Usage()
 END = 2048
 """Characters of a long prompt's beginning and end that its fingerprint looks at."""
 LONG = 2 * END
-FINGERPRINT = 0x6C796365756D
-"""The key of fingerprints; with another one all would be others."""
 
 
 class DecisionRow(Struct, frozen=True, array_like=True, tag="decision"):
@@ -272,11 +270,15 @@ def decode(lines: bytes) -> list[list[Any]]:
 
 def hash_of(prompt: str) -> str:
     """A short fingerprint of a prompt, to find requests with the same one: of its length and at most both its ends.
-    SipHash is what Python hashes its own source files with; nobody's safety hangs on it here, since its key is known.
-    """
+    Checksums of its first half and of all of it, in one go, take a sixth of a digest's time; nobody's safety hangs on
+    them."""
     if len(prompt) > LONG:
         prompt = f"{len(prompt)}{prompt[:END]}{prompt[-END:]}"
-    return source_hash(FINGERPRINT, prompt.encode("utf-8", "surrogatepass")).hex()
+    data = prompt.encode("utf-8", "surrogatepass")
+    size = len(data)
+    half = size // 2
+    first = crc32(data[:half])
+    return (((size << 32 | first) << 32) | crc32(data[half:], first)).to_bytes(12, "big").hex()
 
 
 def readable(row: Sequence[Any]) -> dict[str, Any]:
