@@ -114,6 +114,14 @@ async def serve(encoder: Encoder, path: str, ready: Any) -> None:
     await desk.work()
 
 
+def let_others_first() -> None:
+    """Nice by itself, and with the session that it is the first process of: many a Linux weighs sessions against each
+    other, and niceness only within one."""
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):  # where there is no such thing
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
+
+
 def give_back() -> None:
     """What reading the model took and no longer needs: a third of the process's memory, if the C library is glibc."""
     with contextlib.suppress(AttributeError):
@@ -128,7 +136,7 @@ def main() -> int:
     out = own_stdout()
     die_with_parent()
     sys.path.append(str(Path.cwd()))  # an encoder may be a file of the operator's; it comes last and hides nothing
-    os.nice(NICENESS)
+    let_others_first()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         encoder: Encoder = build(json.loads(args.table), "encoder")

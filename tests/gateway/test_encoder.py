@@ -72,9 +72,12 @@ async def test_the_socket_is_for_this_user_alone_and_leaves_nothing():
         folder = process.folder
         modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "socket")]
         niceness = psutil.Process(pid(process)).nice()
+        session = Path(f"/proc/{pid(process)}/autogroup")
+        weighed = session.read_text().split()[-1] if session.exists() else "15"
 
     assert modes == [0o700, 0o600]
     assert niceness >= 15
+    assert weighed == "15", "where Linux weighs sessions against each other, its own is nice, too"
     assert not folder.exists()
 
 
