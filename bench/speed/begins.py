@@ -184,6 +184,7 @@ class Steady(Begins):
         made[0].begin(self.payload.next())
 
     async def end(self) -> None:
-        """Begins no more."""
+        """Begins no more; a connection that is being opened is closed with the others."""
         self.running = False
+        await asyncio.gather(*self.again)
         await super().end()

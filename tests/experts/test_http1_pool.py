@@ -212,8 +212,7 @@ async def test_cancels_at_random_points_lose_no_slot():
     async with serving(handler) as server:
         base = len(asyncio.all_tasks())
         await asyncio.gather(*(crowd(server) for _ in range(3)))
-        last = client_of(server)
-        await get(last)  # connections are accepted in turn: all that were made before this one have been
+        await get(last := client_of(server))  # accepted in turn: all connections that were made before have been
         await last.aclose()
         await none_open(server)
         assert len(asyncio.all_tasks()) <= base
