@@ -191,8 +191,8 @@ async def test_how_durable_a_commit_is_can_be_chosen(path, durability, synchrono
 
 
 async def test_a_prompt_has_the_same_fingerprint_in_every_process_and_under_every_python():
-    assert hash_of("Who was first?") == "0000000ec0bdce6789031f44"
-    assert hash_of("é" * 5000) == "00002004c7bfea6177e47180"
+    assert hash_of("Who was first?") == "1398a411fb128bd9"
+    assert hash_of("é" * 5000) == "b9266a68ff45537b"
     assert hash_of("\ud800")
 
 
