@@ -14,7 +14,7 @@ from experts.reading import Reading
 NAME = "errand"
 """What the ledger calls the policy of such a request, so that nobody counts it among the judged ones."""
 
-ENDS = 600
+ENDS = 300
 """Characters at the beginning and at the end of a text in which a client says what it wants."""
 
 TALK = r"(?:conversation|chat|thread|session|discussion|dialogue)"
@@ -29,10 +29,10 @@ ERRAND = re.compile(
     rf"|^summarize this coding conversation in under\b",
     re.IGNORECASE | re.MULTILINE,
 )
-SHORT = 4 * ENDS
-"""Characters of a conversation in which all is searched rather than its ends cut out."""
 LONGEST = 4
 """Messages; a conversation that goes on is no errand."""
+QUIET = [""]
+"""The first text that was found last to ask for none: a program sends the same one each time."""
 
 
 def errand(found: Reading, options: Mapping[str, Any]) -> bool:
@@ -40,20 +40,17 @@ def errand(found: Reading, options: Mapping[str, Any]) -> bool:
     texts = found.texts
     if len(texts) > LONGEST:
         return False
-    said = "\n".join(texts) if found.letters <= SHORT else f"{_ends(texts[0])}\n{_ends(texts[-1])}"
-    if "itle" not in said and "onversation" not in said and "#" not in said:
-        return False
-    return not options.get("tools") and (_asks(_ends(texts[0])) or _asks(_ends(texts[-1])))
+    asks, first = _asks(texts[-1]), texts[0]
+    if not asks and first is not QUIET[0]:
+        asks = _asks(first)
+        if not asks:
+            QUIET[0] = first
+    return asks and not options.get("tools")
 
 
-def _ends(said: str) -> str:
-    return said if len(said) <= 2 * ENDS else f"{said[:ENDS]}\n{said[-ENDS:]}"
-
-
-def _asks(ends: str) -> bool:
-    return _may_ask(ends) and ERRAND.search(ends) is not None
-
-
-def _may_ask(ends: str) -> bool:
-    """Whether there is anything to search for; short words are found sooner than what they stand in."""
-    return "itle" in ends or "onversation" in ends or ("#" in ends and "### Task:" in ends)
+def _asks(said: str) -> bool:
+    if len(said) > 2 * ENDS:
+        said = f"{said[:ENDS]}\n{said[-ENDS:]}"
+    # Short words are found sooner than what they stand in.
+    may = "itle" in said or "onversation" in said or ("#" in said and "### Task:" in said)
+    return may and ERRAND.search(said) is not None

@@ -150,6 +150,14 @@ def test_what_a_human_asks_is_no_errand(asked):
     assert not errand(look([{"role": "system", "content": "You are helpful."}, {"role": "user", "content": asked}]), {})
 
 
+def test_a_long_text_asks_for_an_errand_at_its_beginning_or_its_end():
+    asked, much = "Generate a title for this conversation.", "One word. " * 1000
+    for said in (asked + much, much + asked):
+        assert errand(look([SYSTEM, {"role": "user", "content": said}]), {})
+        assert errand(look([{"role": "system", "content": said}, ONE]), {})
+    assert not errand(look([SYSTEM, {"role": "user", "content": much + asked + much}]), {})
+
+
 async def test_an_errand_goes_to_the_cheapest_is_marked_and_moves_no_conversation(two):
     named = {"x-session-id": "s"}
     await who(two, ONE, model="second", headers=named)
