@@ -7,7 +7,7 @@ its name. Only hashes are kept, for each key those used last.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from experts.base import Request
@@ -25,6 +25,8 @@ OPENING = frozenset({"system", "developer", "user"})
 END = 256
 """Letters that are looked at of a long text's beginning and end."""
 LONG = 2 * END
+WHOLE = 2048
+"""Letters of all that was said that are hashed as they are."""
 
 
 def follow(life: Life, found: Reading, headers: Mapping[bytes, bytes]) -> None:
@@ -33,17 +35,17 @@ def follow(life: Life, found: Reading, headers: Mapping[bytes, bytes]) -> None:
     if not ANY.isdisjoint(headers) or "prompt_cache_key" in request.options or request.native is not None:
         life.session = named(headers, request)
     elif OPENING.issuperset(found.roles):
-        life.session = hashed(found.texts)
+        life.session = hashed(found.texts, found.letters)
         return
     if not life.session:
         opening = beginning(found)
-        life.session = hashed(opening)
+        life.session = hashed(opening, sum(map(len, opening)))
         if len(opening) == len(found.texts):
             return
     life.sticky = life.school.sessions.expert(life.key, life.session)
 
 
-def beginning(found: Reading) -> Sequence[str]:
+def beginning(found: Reading) -> tuple[str, ...]:
     """What was said before the first answer."""
     answers = (place for place, role in enumerate(found.roles) if role not in OPENING)
     return found.texts[: next(answers, len(found.texts))]
@@ -59,13 +61,13 @@ def named(headers: Mapping[bytes, bytes], request: Request) -> int:
     return hash(told) if isinstance(told, str) else 0
 
 
-def hashed(texts: Sequence[str]) -> int:
-    """Of what was said; of a long text of its length, beginning and end: what is between costs time and tells nothing
-    more."""
-    known: list[object] = []
-    for said in texts:
-        known.append(said if len(said) <= LONG else (len(said), said[:END], said[-END:]))
-    return hash(tuple(known))
+def hashed(texts: tuple[str, ...], letters: int) -> int:
+    """Of what was said; where that is much, of a long text's length, beginning and end: what is between costs time and
+    tells nothing more."""
+    if letters <= WHOLE:
+        return hash(texts)
+    ends = (said if len(said) <= LONG else (len(said), said[:END], said[-END:]) for said in texts)
+    return hash(tuple(ends))
 
 
 class Sessions:
