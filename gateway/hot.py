@@ -56,9 +56,9 @@ class Hot(Life, kw_only=True, eq=False):
         now = clock()
         decision = self.foreseen(usual, now)
         expert, payer = usual.expert, self.payer
-        if expert is None or payer is None or self.stream:
+        if expert is None or payer is None:
             return self.carry(decision, now)
-        call = self.call = Plain(self, expert, now)
+        call = self.call = Stream.of(self, expert, now) if self.stream else Plain(self, expert, now)
         call.promise = promise = school.books.money.grant(self, expert, payer)
         school.health.asked(call)
         if promise is None or promise.lease is None or promise.told is None or promise.fare.seconds is not None:
