@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, ValidationError, convert
-from msgspec.json import Decoder
 from orjson import JSONDecodeError, dumps, loads
 
 from experts.base import Body, Request
@@ -24,10 +23,8 @@ MESSAGES = 8
 """A longer conversation is another one each time."""
 LARGEST = 128 * 1024
 """Bytes of a frame: a document that is asked about may be in it."""
-LONG = 16 * 1024
-"""Bytes of a body whose words are not copied before they are read, neither here nor by the one who reads them."""
-text = Decoder(str).decode
-"""A JSON string. Raises ValueError."""
+LONG = 8 * 1024
+"""Bytes of a body whose words are not copied before they are read."""
 MARK, MARKED = "\0", b"\\u0000"
 """What stands for the words: no text has it that was not escaped."""
 NEEDLE = 32
@@ -83,16 +80,33 @@ def framed(body: bytes, request_id: str) -> Request | None:
         if len(body) < LONG:
             said: str = loads(body[frame.begin : frame.end])
         else:
-            said = text(memoryview(body)[frame.begin : frame.end])
+            said = long(body, frame.begin, len(body) + frame.end)
     except ValueError:  # nothing at all too, where beginning and end overlap
         return None
     letters, options, known = len(said), frame.options, frame.reading
     messages, texts = (*frame.earlier, {**frame.last, "content": said}), (*frame.texts, said)
     words = (frame.human and bare(said)) or words_of(known.roles, texts)
-    LAST[0] = Reading(messages, known.roles, texts, known.letters + letters, known.kinds, words)
+    LAST[0] = Reading(messages, known.roles, texts, known.letters + letters, known.kinds, words, known.fresh)
     size = frame.size + (letters if said.isascii() else len(said.encode()))
     came = Body(body, messages, options, size, frame.plain, frame.named)
     return Request(messages, options, frame.model, request_id, body=came)
+
+
+def long(body: bytes, begin: int, end: int) -> str:
+    """What a long JSON string says. Raises ValueError. Where nothing is escaped it says what it is, if that is written
+    so again: writing looks at 32 letters at once, reading at one."""
+    written = memoryview(body)[begin:end]
+    if body.find(b"\\", begin, end) < 0:
+        try:
+            said = str(written[1:-1], "ascii")
+        except UnicodeDecodeError:
+            pass
+        else:
+            again = dumps(said)
+            if len(again) == len(written) and body.startswith(again, begin):
+                return said
+    found: str = loads(written)
+    return found
 
 
 def note(body: bytes, messages: list[Message]) -> None:
