@@ -19,6 +19,8 @@ KINDS = {"image_url": "image", "input_image": "image", "input_audio": "audio", "
 """What the types of a message's parts are; all others are text."""
 SAID = itemgetter("role", "content")
 STRINGS = frozenset({str})
+OPENING = frozenset({"system", "developer", "user"})
+"""Who speaks before the first answer."""
 
 
 class Reading(Struct, frozen=True):
@@ -35,6 +37,8 @@ class Reading(Struct, frozen=True):
     """The modalities of what is said."""
     prompt: str
     """The human's last words, without what an agent wrapped around them; else the last text."""
+    fresh: bool
+    """Whether nobody has answered yet."""
 
 
 def look(messages: Sequence[Message]) -> Reading:
@@ -53,11 +57,11 @@ def look(messages: Sequence[Message]) -> Reading:
         kinds = TEXT.union(*(map(_kind, content) for content in texts if isinstance(content, list)))
         texts = tuple(map(text, texts))
     words = (roles[-1] == "user" and bare(texts[-1])) or words_of(roles, texts)
-    last = LAST[0] = Reading(messages, roles, texts, sum(map(len, texts)), kinds, words)
+    last = LAST[0] = Reading(messages, roles, texts, sum(map(len, texts)), kinds, words, OPENING.issuperset(roles))
     return last
 
 
-EMPTY = Reading((), (), (), 0, TEXT, "")
+EMPTY = Reading((), (), (), 0, TEXT, "", True)
 LAST = [EMPTY]
 
 

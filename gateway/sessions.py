@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from experts.base import Request
-from experts.reading import Reading
+from experts.reading import OPENING, Reading
 
 if TYPE_CHECKING:
     from gateway.life import Life
@@ -21,20 +21,24 @@ HEADERS = (b"session-id", b"thread-id", b"x-session-id", b"x-session-affinity")
 ANY = frozenset(HEADERS)
 MOST = 4096
 """Conversations of one key; the one that was idle longest makes room."""
-OPENING = frozenset({"system", "developer", "user"})
 END = 256
 """Letters that are looked at of a long text's beginning and end."""
 LONG = 2 * END
 WHOLE = 2048
 """Letters of all that was said that are hashed as they are."""
+NAMELESS: list[Mapping[bytes, bytes]] = [{}]
+"""The headers that were found last to name no conversation: those of a program are the same ones each time."""
 
 
 def follow(life: Life, found: Reading, headers: Mapping[bytes, bytes]) -> None:
     """Tells a life its conversation, and who answered there last; one without a name has to have begun for that."""
     request = life.request
-    if not ANY.isdisjoint(headers) or "prompt_cache_key" in request.options or request.native is not None:
+    nameless = headers is NAMELESS[0]
+    if not nameless and ANY.isdisjoint(headers):
+        NAMELESS[0], nameless = headers, True
+    if not nameless or "prompt_cache_key" in request.options or request.native is not None:
         life.session = named(headers, request)
-    elif OPENING.issuperset(found.roles):
+    elif found.fresh:
         life.session = hashed(found.texts, found.letters)
         return
     if not life.session:
