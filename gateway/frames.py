@@ -78,7 +78,7 @@ def framed(body: bytes, request_id: str) -> Request | None:
         return None
     try:
         if len(body) < LONG:
-            said: str = loads(body[frame.begin : frame.end])
+            said = text(body[frame.begin : frame.end])
         else:
             said = long(body, frame.begin, len(body) + frame.end)
     except ValueError:  # nothing at all too, where beginning and end overlap
