@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, ValidationError, convert
+from msgspec.json import Decoder
 from orjson import JSONDecodeError, dumps, loads
 
-from experts.base import Body, Request
+from experts.base import Body, Request, Splice
 from experts.openai_body import named
 from experts.reading import LAST, Message, Reading, look, words_of
 from experts.wrappers import bare
@@ -25,6 +26,8 @@ LARGEST = 128 * 1024
 """Bytes of a frame: a document that is asked about may be in it."""
 LONG = 8 * 1024
 """Bytes of a body whose words are not copied before they are read."""
+text = Decoder(str).decode
+"""A JSON string. Raises ValueError."""
 MARK, MARKED = "\0", b"\\u0000"
 """What stands for the words: no text has it that was not escaped."""
 NEEDLE = 32
@@ -56,6 +59,8 @@ class Frame(Struct, frozen=True):
     plain: bool
     named: tuple[int, int] | None
     """Both as in a body."""
+    splices: dict[str, Splice]
+    """How bodies with this frame were written for experts."""
 
 
 LESSONS = 31
@@ -77,10 +82,8 @@ def framed(body: bytes, request_id: str) -> Request | None:
     else:
         return None
     try:
-        if len(body) < LONG:
-            said = text(body[frame.begin : frame.end])
-        else:
-            said = long(body, frame.begin, len(body) + frame.end)
+        size = len(body)
+        said = text(body[frame.begin : frame.end]) if size < LONG else long(body, frame.begin, size + frame.end)
     except ValueError:  # nothing at all too, where beginning and end overlap
         return None
     letters, options, known = len(said), frame.options, frame.reading
@@ -88,7 +91,7 @@ def framed(body: bytes, request_id: str) -> Request | None:
     words = (frame.human and bare(said)) or words_of(known.roles, texts)
     LAST[0] = Reading(messages, known.roles, texts, known.letters + letters, known.kinds, words, known.fresh)
     size = frame.size + (letters if said.isascii() else len(said.encode()))
-    came = Body(body, messages, options, size, frame.plain, frame.named)
+    came = Body(body, messages, options, size, frame.plain, frame.named, frame.splices)
     return Request(messages, options, frame.model, request_id, body=came)
 
 
@@ -168,4 +171,5 @@ def learned(before: bytes, after: bytes) -> Frame | None:
         len(again) - len(MARKED),
         plain,
         place,
+        {},
     )
