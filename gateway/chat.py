@@ -160,9 +160,9 @@ def renamed(data: bytes, model: str) -> bytes:
         return orjson.dumps({**orjson.loads(data), "model": model})
     if model in NAMES:
         theirs, ours = NAMES[model]
-        before, found, after = data.partition(theirs)
-        if found:
-            return b"".join((before, ours, after))
+        out = data.replace(theirs, ours, 1)
+        if out != data or theirs == ours and theirs in data:
+            return out
     named = MODEL.search(data)
     if named is None:
         return orjson.dumps({**orjson.loads(data), "model": model})

@@ -125,7 +125,7 @@ class Door:
                 return False
             if school.encoder is not None and not life.embed_now():
                 return False
-            turn.gone = life.left
+            turn.by = life
             life.begin()
         except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
             known = errors.of(error)

@@ -138,7 +138,7 @@ class Hot(Life, kw_only=True, eq=False):
             self.call.exchange = None
             self.call = None
 
-    def left(self) -> None:
+    def cancel(self) -> None:
         """The client went away: its expert is cancelled, and what was said is written down."""
         self.gone = True
         if self.call is not None:

@@ -52,6 +52,15 @@ class Counter(defaultdict[tuple[str, ...], int]):
             self[tuple(labels)] += value
 
 
+class Count:
+    """How many answers with 200 a route has given that are still to be added to the others."""
+
+    __slots__ = ("many",)
+
+    def __init__(self) -> None:
+        self.many = 0
+
+
 class Histogram:
     """Seconds in buckets, for each value of one label."""
 
@@ -105,10 +114,16 @@ class Metrics:
         self.first = Histogram("lyceum_first_chunk_seconds", "To an answer's first chunk.", "expert")
         self.gathered: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
         """By expert and kind, the outcomes that are still to be added: together, or when somebody looks."""
+        self.fine: defaultdict[str, Count] = defaultdict(Count)
+        """By route."""
         self.every = (self.requests, self.outcomes, self.spend, self.tokens, self.vectors, self.seconds, self.first)
 
     def fold(self) -> None:
         """Adds up what has gathered."""
+        for route, count in self.fine.items():
+            if count.many:
+                self.requests[route, "200"] += count.many
+                count.many = 0
         for (expert, kind), gathered in self.gathered.items():
             total, first, cost, prompt, completion = zip(*map(TOLD, gathered), strict=True)
             self.outcomes[expert, kind] += len(gathered)

@@ -79,8 +79,8 @@ class Connection(Begun, asyncio.Protocol):
         self.connections.discard(self)
         self.waiting.clear()
         self.resume_writing()
-        if self.turn is not None and self.turn.gone is not None:
-            self.turn.gone()
+        if self.turn is not None and self.turn.by is not None:
+            self.turn.by.cancel()
 
     def data_received(self, data: bytes) -> None:
         known = self.ready
@@ -88,11 +88,13 @@ class Connection(Begun, asyncio.Protocol):
             start = known.start
             size = len(data) - start
             if size <= known.most and data[:start] == known.line % size:
-                self.serve(known.head, data[start:])
-                return
-            if self.again(known, data):
-                return
-        self.other(data)
+                self.turn = turn = Turn(self, known.head, data[start:], request_id())
+                self.ready = self.due = None
+                self.row.begin(self, turn)
+            elif not self.again(known, data):
+                self.other(data)
+        else:
+            self.other(data)
 
     def other(self, data: bytes) -> None:
         """What is no request under a known head, or comes while another is under way."""
@@ -112,13 +114,6 @@ class Connection(Begun, asyncio.Protocol):
             cause = error.__context__
             self.refuse(cause if isinstance(cause, APIError) else REFUSED)
 
-    def serve(self, head: Head, body: bytes) -> None:
-        """Answers a request whose head is the last one's."""
-        turn = self.turn = Turn(self, head, body, request_id())
-        self.ready = self.due = None
-        if not self.row.waits(self, turn, head.handler) and not self.door.now(turn):
-            self.spawn(turn, head.handler)
-
     def again(self, known: Known, data: bytes) -> bool:
         """Takes a request, or the beginning of one, with the last one's head but for its length; whether it was one."""
         told = known.told(data)
@@ -134,9 +129,10 @@ class Connection(Begun, asyncio.Protocol):
         surplus = long.add(data)
         self.due = self.sweeper.body(long.began, long.got)
         if not long.missing and self.known is not None:
-            self.long, self.url, self.between = None, b"", True
+            self.long, self.url, self.between, self.due = None, b"", True, None
             self.closing = self.closing or self.door.leaving
-            self.serve(self.known.head, long.whole())
+            self.turn = turn = Turn(self, self.known.head, long.whole(), request_id())
+            self.row.begin(self, turn)
             if surplus:
                 self.data_received(surplus)
 
@@ -195,7 +191,8 @@ class Connection(Begun, asyncio.Protocol):
             handler, route = find(self.table, method, path)
         except APIError as error:
             handler, route = raiser(error), "other"
-        self.head = Head(method, path, self.headers, route, handler, query, self.door.hot(route, self.headers))
+        hot, fine = self.door.hot(route, self.headers), self.door.metrics.fine[route]
+        self.head = Head(method, path, self.headers, route, handler, query, hot, fine=fine)
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise APIError("unsupported_media_type", param="content-encoding")
         if int(self.headers.get(b"content-length", b"0")) > self.cap:
@@ -241,14 +238,17 @@ class Connection(Begun, asyncio.Protocol):
     def spawn(self, turn: Turn, handler: Handler) -> None:
         """Answers in a task, which a client that leaves cancels."""
         task = self.loop.create_task(self.door.guarded(handler, turn.call(), turn))
-        turn.gone = task.cancel
+        turn.by = task
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
     def over(self, turn: Turn) -> None:
         """The answer is complete: the connection may take the next request."""
-        self.requests[turn.head.route, STATUSES[turn.status]] += 1
-        self.turn = turn.gone = None
+        if turn.status == 200:
+            turn.head.fine.many += 1
+        else:
+            self.requests[turn.head.route, STATUSES[turn.status]] += 1
+        self.turn = turn.by = None
         if self.quiet and not self.door.leaving:
             self.ready, self.due = self.known, JUST
         else:

@@ -7,7 +7,6 @@ from collections import deque
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from gateway.http import Handler
 from gateway.turn import Turn
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class Row:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.soon, self.time = loop.call_soon, loop.time
-        self.waiting: deque[tuple[Connection, Turn, Handler]] = deque()
+        self.waiting: deque[tuple[Connection, Turn]] = deque()
         self.moment, self.begun = 0.0, 0
 
     @classmethod
@@ -34,29 +33,30 @@ class Row:
             cls._all[loop] = cls(loop)
         return cls._all[loop]
 
-    def waits(self, line: Connection, turn: Turn, handler: Handler) -> bool:
-        """Whether a request has to wait, which it does then: where others wait, or as many as may be have been begun
-        since the loop's clock went on, as it does between two looks at what has come."""
+    def begin(self, line: Connection, turn: Turn) -> None:
+        """Begins a request, or lets it wait: where others wait, or as many as may be have been begun since the loop's
+        clock went on, as it does between two looks at what has come."""
         if not self.waiting:
             time = self.time  # called as a method it would be looked for in the class each time
             now = time()
             if now != self.moment:
                 self.moment, self.begun = now, 0
-            self.begun += 1
-            if self.begun <= AT_ONCE:
-                return False
+            self.begun = begun = self.begun + 1
+            if begun <= AT_ONCE:
+                if not line.door.now(turn):
+                    line.spawn(turn, turn.head.handler)
+                return
             self.soon(self.next)
-        self.waiting.append((line, turn, handler))
-        return True
+        self.waiting.append((line, turn))
 
     def next(self) -> None:
         """Begins a few, but for those whose client has gone."""
         waiting = self.waiting
         try:
             for _ in range(min(AT_ONCE, len(waiting))):
-                line, turn, handler = waiting.popleft()
+                line, turn = waiting.popleft()
                 if line.turn is turn and not line.transport.is_closing() and not line.door.now(turn):
-                    line.spawn(turn, handler)
+                    line.spawn(turn, turn.head.handler)
         finally:  # whatever happens to one, the others get their turn
             if waiting:
                 self.soon(self.next)

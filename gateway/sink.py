@@ -15,6 +15,7 @@ from experts.openai_errors import of_status, of_transport
 from experts.openai_http import OpenAIHTTP, whole
 from experts.slots import slotted
 from gateway import chat
+from gateway.outliers import FLOOR_SECONDS, RECENT, work_of
 from gateway.tally import Tally
 from policies.groups import Group
 
@@ -104,19 +105,30 @@ class Plain(Call, eq=False):
         if len(body) > expert.limits.answer_bytes:
             self.on_data(body)
             return
+        school = life.school
+        health, clock = school.health, school.clock  # called as a method it would be looked for in the class each time
         try:
-            clock = life.school.clock  # called as a method it would be looked for in the class each time
             seconds = clock() - self.started
             answer = usual(body, expert.card.price, expert.name, Timing(seconds, seconds))
             if answer is None:
                 answer = self.heard(whole(body, expert.progress()))
-            self.body, self.row = body, self.settle(answer, "answered")
+            if self.settled or not health.calm or seconds > FLOOR_SECONDS:
+                row = self.settle(answer, "answered")
+            else:  # the same, where there is little to look at
+                self.settled, life.answered = True, answer
+                if answer.cost:
+                    life.total += answer.cost
+                watched = health.watched[expert.name]
+                del watched.waiting[self]
+                if len(watched.plain.told) < RECENT:
+                    watched.plain.told.append(seconds / work_of(self, answer.usage))
+                row = school.books.settled(self, answer, "answered")
+            self.body, self.row = body, row
         except ExpertError as error:
             self.failed(error)
         except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
             life.refuse(error)
         else:
-            row = self.row
             if row is None or row.done:
                 self.send()
             else:

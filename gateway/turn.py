@@ -7,11 +7,13 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from experts.card import NANO
 from experts.slots import slotted
+from gateway.chat import money
 from gateway.http import Handler, Headers, HTTPCall
+from gateway.metrics import Count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,12 +39,20 @@ class Head(Struct, eq=False):
     """Whether such requests may be answered in callbacks."""
     key: str = ""
     """Who asks, once that is known and for as long as it cannot change; else empty."""
+    fine: Count = field(default_factory=Count)
+    """Its route's."""
 
 
 @lru_cache(maxsize=4096)
 def sized(size: int) -> bytes:
     """The line before a chunk of HTTP."""
     return b"%x\r\n" % size
+
+
+class Answering(Protocol):
+    """What is at work on an answer."""
+
+    def cancel(self) -> object: ...
 
 
 class Line(Protocol):
@@ -86,8 +96,8 @@ class Turn(Struct, eq=False):
     """HTTP/1.0: no chunks, the connection ends the answer."""
     chunked: bool = False
     status: int = LEFT
-    gone: Callable[[], object] | None = None
-    """Called when the client leaves before the answer is complete."""
+    by: Answering | None = None
+    """Who answers, until the answer is complete: cancelled when the client leaves before."""
 
     @property
     def started(self) -> bool:
@@ -100,13 +110,16 @@ class Turn(Struct, eq=False):
 
     def answer(self, expert: str, cost: int, body: bytes) -> None:
         """A whole 200 of JSON in one write, with what explains it; `cost` in nano-dollars."""
-        self.status, line, name = 200, self.line, self.id
-        close = "connection: close\r\n" if line.closing or self.old else ""
-        money = f"0.{str(cost).zfill(9)}" if cost < NANO else f"{cost // NANO}.{cost % NANO:09}"
+        line, name = self.line, self.id
+        if cost >= NANO or line.closing or self.old:
+            told = (b"x-lyceum-expert", expert.encode()), (b"x-lyceum-decision", name.encode())
+            self.respond(200, [(b"content-type", b"application/json"), *told, (b"x-lyceum-cost", money(cost))], body)
+            return
+        self.status = 200
         head = (
             f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-lyceum-expert: {expert}\r\n"
-            f"x-lyceum-decision: {name}\r\nx-lyceum-cost: {money}\r\n"
-            f"content-length: {len(body)}\r\n{close}x-request-id: {name}\r\n\r\n"
+            f"x-lyceum-decision: {name}\r\nx-lyceum-cost: 0.{str(cost).zfill(9)}\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {name}\r\n\r\n"
         )
         send = line.send  # called as a method it would be looked for in the class each time
         send(head.encode() + body)

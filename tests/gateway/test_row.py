@@ -30,6 +30,7 @@ class Line:
         self.begun, self.number, self.broken = begun, number, broken
         self.door = self
         self.turn: Any = self
+        self.head = SimpleNamespace(handler=f"task {number}")
         self.transport = SimpleNamespace(is_closing=lambda: closing)
 
     def now(self, turn: Any) -> bool:
@@ -42,9 +43,12 @@ class Line:
         self.begun.append(handler)
 
 
-async def offered(lines: list[Line], row: Row) -> list[int]:
-    """Who need not wait."""
-    return [line.number for line in lines if not row.waits(line, line, f"task {line.number}")]  # type: ignore[arg-type] # stand-ins
+def offered(lines: list[Line], row: Row) -> list[Any]:
+    """Who is begun of those that come all at once."""
+    for line in lines:
+        row.begin(line, line)  # type: ignore[arg-type] # stand-ins
+    begun, lines[0].begun[:] = lines[0].begun[:], []
+    return begun
 
 
 async def test_a_few_are_begun_at_once_and_the_others_a_few_in_each_turn_of_the_loop():
@@ -53,7 +57,7 @@ async def test_a_few_are_begun_at_once_and_the_others_a_few_in_each_turn_of_the_
     row = Row(loop)
     row.time = lambda: 1.0
     lines = [Line(begun, number) for number in range(0, 6 * AT_ONCE, 2)]
-    assert await offered(lines, row) == [line.number for line in lines[:AT_ONCE]]
+    assert offered(lines, row) == [line.number for line in lines[:AT_ONCE]]
     for turn in (1, 2):
         loop.call_soon(begun.append, "what came")
         await asyncio.sleep(0)
@@ -61,7 +65,8 @@ async def test_a_few_are_begun_at_once_and_the_others_a_few_in_each_turn_of_the_
     await asyncio.sleep(0)
     assert [number for number in begun if number != "what came"] == [line.number for line in lines[AT_ONCE:]]
     row.time = lambda: 2.0
-    assert await offered(lines[:1], row) == [0]
+    begun.clear()
+    assert offered(lines[:1], row) == [0]
 
 
 async def test_who_has_gone_is_not_begun_and_what_callbacks_cannot_do_is_a_task():
@@ -69,7 +74,7 @@ async def test_who_has_gone_is_not_begun_and_what_callbacks_cannot_do_is_a_task(
     row = Row(asyncio.get_running_loop())
     row.time = lambda: 1.0
     lines = [Line(begun, number, closing=number == 4) for number in range(AT_ONCE + 2)]
-    await offered(lines, row)
+    assert offered(lines, row) == [0, 1, "task 1", 2, 3, "task 3"]
     lines[AT_ONCE].turn = None
     await asyncio.sleep(0)
     assert begun == [AT_ONCE + 1, f"task {AT_ONCE + 1}"]
@@ -83,7 +88,7 @@ async def test_a_mistake_with_one_leaves_nobody_waiting():
     row = Row(loop)
     row.time = lambda: 1.0
     lines = [Line(begun, 2 * number, broken=number == AT_ONCE) for number in range(2 * AT_ONCE)]
-    await offered(lines, row)
+    offered(lines, row)
     await asyncio.sleep(0.01)
     assert begun == [line.number for line in lines[AT_ONCE:]]
     assert isinstance(told[0], RuntimeError)
