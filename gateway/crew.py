@@ -23,6 +23,7 @@ from gateway.heirs import Heirs
 from gateway.host import PLACES, Crowds, Part
 from gateway.server import GRACE_SECONDS, ROWS_SECONDS
 from gateway.shelf import SIZE, unnamed
+from gateway.spread import Spread
 from gateway.worker import LINE_BYTES, say
 
 RESTART_SECONDS = (0.2, 10.0)
@@ -63,6 +64,7 @@ class Crew:
     def __init__(self, settings: Config, parts: Mapping[str, Part], listener: socket.socket, common: Common) -> None:
         self.settings, self.parts, self.listener, self.common = settings, parts, listener, common
         self.size = max(1, settings.server.workers)
+        self.spread = Spread.new(self.size)
         self.console = Console()
         self.members: set[Member] = set()
         self.left = asyncio.Event()
@@ -93,8 +95,9 @@ class Crew:
         """Keeps one worker running until the crew leaves."""
         pause = 0.0
         while not self.left.is_set():
-            member = await self.launch()
+            member = await self.launch(place)
             code = await self.live(member)
+            self.spread.gone(place)
             if self.left.is_set():
                 return
             if member.ready and time.monotonic() - member.since > HEALTHY_SECONDS:
@@ -105,17 +108,18 @@ class Crew:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.left.wait(), pause)
 
-    async def launch(self) -> Member:
-        """A new worker, told all that it must know."""
+    async def launch(self, number: int) -> Member:
+        """A new worker, told all that it must know; `number` is which of ours."""
         ours, theirs = socket.socketpair()
         with theirs:
-            files = (theirs.fileno(), self.listener.fileno(), self.common.crowds.file, self.common.shelf)
-            numbers = (*files, *self.common.heirs.files)
+            common = (self.common.crowds.file, self.common.shelf, *self.common.heirs.files)
+            files = (theirs.fileno(), self.listener.fileno(), *common, *self.spread.files)
+            words = map(str, (*files, number))
             # A session of its own: Ctrl-C ends us first, and we tell the workers.
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "gateway.worker", *map(str, numbers)),
+                *(sys.executable, "-P", "-m", "gateway.worker", *words),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=numbers,
+                pass_fds=files,
                 start_new_session=True,
             )
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES)
@@ -170,6 +174,7 @@ class Crew:
             self.kill()
             if late:
                 await asyncio.wait(late)
+        self.spread.close()
         if self.ready.done() and not self.ready.cancelled():
             self.ready.exception()  # whoever ends a crew knows why
         for part in self.parts.values():

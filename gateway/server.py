@@ -7,8 +7,9 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import cast
 
 import uvicorn
 
@@ -17,6 +18,7 @@ from gateway.config import Config
 from gateway.handlers import Door
 from gateway.heap import keep_freed
 from gateway.protocol import Connection
+from gateway.spread import Shared, Spread
 
 GRACE_SECONDS = 30
 """How long answers under way may take to finish after a signal; a second signal ends them."""
@@ -36,12 +38,15 @@ def settled() -> None:
 class Server(uvicorn.Server):
     """uvicorn, whose signals end in our own order: answers first, then experts, then the ledger."""
 
-    def __init__(self, settings: Config, door: Door) -> None:
+    def __init__(self, settings: Config, door: Door, spread: Spread | None = None) -> None:
+        """`spread` is how several workers share new connections."""
+        self.adopted: Callable[..., Connection] = Connection if spread is None else partial(Shared, spread, stays=True)
+        new: Callable[..., Connection] = Connection if spread is None else partial(Shared, spread)
         self.app = App(door, int(settings.server.body_mb * 1024 * 1024))
         super().__init__(
             uvicorn.Config(
                 self.app,
-                http=Connection,
+                http=cast(type[Connection], new),  # all that uvicorn does is call it
                 loop="uvloop",
                 ws="none",
                 lifespan="off",
@@ -84,7 +89,7 @@ class Server(uvicorn.Server):
 
     async def _adopt(self, taken: socket.socket) -> None:
         with contextlib.suppress(OSError):  # its client has gone
-            made = partial(Connection, self.config, self.server_state, self.lifespan.state)
+            made = partial(self.adopted, self.config, self.server_state, self.lifespan.state)
             _, connection = await asyncio.get_running_loop().connect_accepted_socket(made, taken)
             if self.door.leaving:
                 connection.shutdown()

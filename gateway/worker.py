@@ -27,6 +27,7 @@ from gateway.host import ENCODER, Crowds, Sharable, sharable
 from gateway.metrics import Metrics
 from gateway.server import Server, settled
 from gateway.shelf import Shelf
+from gateway.spread import Spread
 
 LINE_BYTES = 1 << 26
 """The longest line: a configuration, or all figures."""
@@ -43,13 +44,15 @@ def say(writer: asyncio.StreamWriter, **line: Any) -> None:
 
 class Worker:
     """The gateway behind the parent's socket. `shared` names what the parent has started for all; `heirs` are all of
-    its workers."""
+    its workers, `spread` is how those of one configuration share new connections."""
 
-    def __init__(self, settings: Config, shared: Iterable[str], heirs: Heirs, writer: asyncio.StreamWriter) -> None:
-        self.heirs, self.writer = heirs, writer
+    def __init__(
+        self, settings: Config, shared: Iterable[str], heirs: Heirs, spread: Spread, writer: asyncio.StreamWriter
+    ) -> None:
+        self.heirs, self.spread, self.writer = heirs, spread, writer
         self.door = compose.door(settings)
         self.door.everyone = self.everyone
-        self.server = Server(settings, self.door)
+        self.server = Server(settings, self.door, spread)
         self.missing = set(shared)
         self.attended = asyncio.Event()
         self.pages: list[asyncio.Future[dict[str, Any]]] = []
@@ -87,6 +90,7 @@ class Worker:
             await asyncio.sleep(0.01)
         if not self.door.leaving:
             self.heirs.listen(self.server.adopt)
+            self.spread.open(self.server.adopt, len(self.server.server_state.connections))
         say(self.writer, ready=True)
 
     async def hear(self, reader: asyncio.StreamReader) -> None:
@@ -105,6 +109,7 @@ class Worker:
     def leave(self, seconds: float, heirs: bool) -> None:
         """Takes nothing new after so many seconds; what is idle goes to the heirs, if there are any."""
         self.heirs.ignore()
+        self.spread.leave()
         if heirs:
             self.server.app.heirs = self.heirs
         self.server.leave(seconds)
@@ -145,12 +150,14 @@ class Worker:
         return whole
 
 
-async def work(control: socket.socket, listener: socket.socket, crowds: Crowds, shelf: Shelf, heirs: Heirs) -> int:
+async def work(
+    control: socket.socket, listener: socket.socket, crowds: Crowds, shelf: Shelf, heirs: Heirs, spread: Spread
+) -> int:
     """The exit code: 2 for what the operator must mend, which the parent is told."""
     reader, writer = await asyncio.open_unix_connection(sock=control, limit=LINE_BYTES)
     told = orjson.loads(await reader.readline())
     try:
-        worker = Worker(config.of(told["config"]), told["shared"], heirs, writer)
+        worker = Worker(config.of(told["config"]), told["shared"], heirs, spread, writer)
         worker.door.school.retries.join(shelf)
         for name, row in told["shared"].items():
             if name != ENCODER:
@@ -170,7 +177,8 @@ def main() -> int:
     sys.path.append(str(Path.cwd()))  # `use` may name a file of the operator's; it comes last and hides nothing
     numbers = [int(number) for number in sys.argv[1:]]
     control, listener = (socket.socket(fileno=number) for number in numbers[:2])
-    return int(uvloop.run(work(control, listener, Crowds(numbers[2]), Shelf(numbers[3]), Heirs.of(*numbers[4:]))))
+    common = Crowds(numbers[2]), Shelf(numbers[3]), Heirs.of(*numbers[4:6])
+    return int(uvloop.run(work(control, listener, *common, Spread.of(*numbers[6:]))))
 
 
 if __name__ == "__main__":
