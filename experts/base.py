@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from msgspec import Struct, field
 
@@ -26,6 +26,16 @@ CHAT = "chat"
 """The dialect that every expert speaks unless its card says otherwise: chat completions."""
 
 
+class Splice(NamedTuple):
+    """How a body is written: as it came, but for what stands before and after the bytes that stay."""
+
+    before: bytes
+    stays: slice
+    after: bytes
+    more: int
+    """Bytes by which it is longer then."""
+
+
 class Body(Struct, frozen=True):
     """A client's body in chat's form, and what was read from it: what a request still has of that needs no writing."""
 
@@ -38,6 +48,8 @@ class Body(Struct, frozen=True):
     """Whether it is certain that there are no tools in it, nor calls of any."""
     named: tuple[int, int] | None = None
     """Where in `data` the model's name stands, its quotation marks too, if that is known; below 0: from the end."""
+    splices: dict[str, Splice] | None = None
+    """How bodies that are this one but for the last words were written, by who wrote them."""
 
 
 class Request(Struct, frozen=True):

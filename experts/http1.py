@@ -12,7 +12,7 @@ import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from urllib.parse import urlsplit
 
 from experts.http1_chunks import Opening
@@ -61,9 +61,9 @@ class Client:
         self._tls = tls
         self._most, self._most_waiting, self._keep_seconds = connections, waiting, keep_seconds
         self._open = self._dialing = 0
-        self._idle: list[Connection] = []
+        self.idle: list[Connection] = []
         self._connections: set[Connection] = set()
-        self._waiting: OrderedDict[Exchange, None] = OrderedDict()
+        self.waiting: OrderedDict[Exchange, None] = OrderedDict()
         self._stale: set[Exchange] = set()
         """Exchanges that are to be sent again, each on a connection that is being made for it."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,7 +80,7 @@ class Client:
     @property
     def free_slots(self) -> int:
         """How many more exchanges could be carried at once."""
-        return self._most - self._open + len(self._idle)
+        return self._most - self._open + len(self.idle)
 
     def head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
         """The first lines of a request, to be used for many; any method but HEAD. Raises ValueError."""
@@ -91,26 +91,26 @@ class Client:
 
     def send(self, head: bytes, body: Payload, deadlines: Deadlines, sink: Sink) -> Exchange:
         """Starts an exchange; its answer goes to `sink`, never before this returns. Raises TooBusy."""
-        idle, time = self._idle, self.time  # called as a method it would be looked for in the class each time
-        now = time()
-        payload: Payload
         if type(body) is bytes and len(body) <= SLICE:
-            payload = b"".join((head, _length(len(body)), body))
-        else:
-            parts = (body,) if isinstance(body, bytes) else body
-            payload = (head + _length(sum(map(len, parts))), *parts)
+            return self.submit(b"".join((head, length_of(len(body)), body)), deadlines, sink)
+        parts = (body,) if isinstance(body, bytes) else body
+        return self.submit((head + length_of(sum(map(len, parts))), *parts), deadlines, sink)
+
+    def submit(self, payload: Payload, deadlines: Deadlines, sink: Sink) -> Exchange:
+        """The same for a whole request, its head and its length before its body."""
+        idle, time = self.idle, self.time  # called as a method it would be looked for in the class each time
+        now = time()
         while idle:
             connection = idle.pop()
             if now - connection.since < self._keep_seconds:
-                exchange = Exchange(self, payload, deadlines, sink, now, now, connection)
                 try:
-                    if isinstance(payload, tuple):
-                        connection.push(payload)
-                    else:
+                    if type(payload) is bytes:
                         connection.transport.write(payload)
+                    else:
+                        connection.push(payload)  # type: ignore[arg-type] # what is not bytes are parts
                 except RuntimeError:
                     continue  # it is closed, and the loop has not told it yet
-                connection.exchange = exchange
+                connection.exchange = exchange = Exchange(self, payload, deadlines, sink, now, now, connection)
                 if deadlines is not self._usual:
                     self._usual, self._soonest = deadlines, min(deadlines.first, deadlines.total)
                 if now + self._soonest < self._looks:
@@ -134,7 +134,7 @@ class Client:
         """Closes every connection; exchanges under way fail."""
         for exchange in self._under_way():
             exchange.fail(ClosedEarly(0))
-        for connection in list(self._idle):
+        for connection in list(self.idle):
             connection.abort()
         for task in self._tasks:
             task.cancel()
@@ -155,28 +155,26 @@ class Client:
             self._timer = self._loop.call_at(due, self._sweep)
 
     def free(self, connection: Connection) -> None:
-        connection.used = True
-        if self._waiting:
-            self._carry(connection, self._waiting.popitem(last=False)[0])
+        connection.since = self.time()
+        if self.waiting:
+            self._carry(connection, self.waiting.popitem(last=False)[0])
         else:
-            time = self.time
-            connection.since = time()
-            self._idle.append(connection)
+            self.idle.append(connection)
 
     def lost(self, connection: Connection, stale: Exchange | None) -> None:
         self._open -= 1
         self._connections.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        if connection in self.idle:
+            self.idle.remove(connection)
         if stale is not None:
             self._stale.add(stale)
             self._dial(stale.deadlines.connect, stale)
             self.watch(stale.due())
-        elif self._waiting:
-            self._grow(next(iter(self._waiting)).deadlines.connect)
+        elif self.waiting:
+            self._grow(next(iter(self.waiting)).deadlines.connect)
 
     def forget(self, exchange: Exchange) -> None:
-        self._waiting.pop(exchange, None)
+        self.waiting.pop(exchange, None)
         self._stale.discard(exchange)
 
     # connections
@@ -186,21 +184,21 @@ class Client:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self.time = self._loop.time
-        if self._open >= self._most and len(self._waiting) - self._dialing >= self._most_waiting:
+        if self._open >= self._most and len(self.waiting) - self._dialing >= self._most_waiting:
             raise TooBusy("too many requests wait for a connection")
         now = self.time()
         exchange = Exchange(self, payload, deadlines, sink, now, now)
-        self._waiting[exchange] = None
+        self.waiting[exchange] = None
         self._grow(deadlines.connect)
         self.watch(exchange.due())
         return exchange
 
     def _under_way(self) -> list[Exchange]:
         carried = [connection.exchange for connection in self._connections if connection.exchange is not None]
-        return [*self._waiting, *self._stale, *carried]
+        return [*self.waiting, *self._stale, *carried]
 
     def _grow(self, seconds: float) -> None:
-        if self._open < self._most and self._dialing < len(self._waiting):
+        if self._open < self._most and self._dialing < len(self.waiting):
             self._dial(seconds, None)
 
     def _dial(self, seconds: float, stale: Exchange | None) -> None:
@@ -240,8 +238,8 @@ class Client:
         self._connections.add(connection)
         if stale is not None and not stale.done:
             self._carry(connection, stale)
-        elif self._waiting:
-            self._carry(connection, self._waiting.popitem(last=False)[0])
+        elif self.waiting:
+            self._carry(connection, self.waiting.popitem(last=False)[0])
         else:
             self.free(connection)
 
@@ -258,10 +256,10 @@ class Client:
         """Hands the failure of a dial to the exchange that waits longest: each dial was made for one."""
         if stale is not None:
             stale.fail(problem)
-        elif self._waiting:
-            next(iter(self._waiting)).fail(problem)
-        if self._waiting:
-            self._grow(next(iter(self._waiting)).deadlines.connect)
+        elif self.waiting:
+            next(iter(self.waiting)).fail(problem)
+        if self.waiting:
+            self._grow(next(iter(self.waiting)).deadlines.connect)
 
     def _sweep(self) -> None:
         """Ends the exchanges that are late, and wakes again when the next may be."""
@@ -274,10 +272,19 @@ class Client:
             self.watch(max(now + SWEEP_SECONDS, min(exchange.due() for exchange in left)))
 
 
-@lru_cache(maxsize=8192)
-def _length(size: int) -> bytes:
-    """The end of a request's head."""
-    return b"content-length: %d\r\n\r\n" % size
+LENGTHS: dict[int, bytes] = {}
+"""Ends of requests' heads, by the size of the body."""
+MOST_LENGTHS = 8192
+
+
+def length_of(size: int) -> bytes:
+    """The end of a request's head, made once."""
+    length = LENGTHS.get(size)
+    if length is None:
+        if len(LENGTHS) >= MOST_LENGTHS:
+            LENGTHS.clear()
+        length = LENGTHS[size] = b"content-length: %d\r\n\r\n" % size
+    return length
 
 
 def _why(error: BaseException | None) -> str:

@@ -20,9 +20,8 @@ class Connection(Wire):
         super().__init__()
         self.pool = pool
         self.exchange: Exchange | None = None
-        self.used = False
         self.since = 0.0
-        """The loop's time at which it became idle."""
+        """The loop's time at which it became free; 0: it never was."""
         self._parser = httptools.HttpResponseParser(self)
         self._reset()
 
@@ -71,7 +70,20 @@ class Connection(Wire):
         elif self._received or self._busy:
             self._parse(exchange, data)
         else:
-            self._begins(exchange, data)
+            pool, sink = self.pool, exchange.sink
+            whole = pool.whole
+            head = whole.heads.get(len(data)) if sink.takes_whole else None
+            if head is None or data[whole.front] != head:
+                self._begins(exchange, data)
+                return
+            exchange.done, self.exchange = True, None
+            if pool.waiting:
+                pool.free(self)
+            else:  # as in `free`
+                time = pool.time
+                self.since = time()
+                pool.idle.append(self)
+            sink.on_whole(data[whole.behind])
 
     def _begins(self, exchange: Exchange, data: bytes) -> None:
         """The first of an answer, perhaps all of it under a known head."""
@@ -79,13 +91,7 @@ class Connection(Wire):
         if not sink.takes_whole and (start := pool.opening.of(data)):
             self._opens(exchange, data, start)
             return
-        whole = pool.whole
-        start = whole.start
-        size = len(data) - start
-        if size <= whole.most and data[:start] == whole.line % size:
-            whole.unlike = whole.moved = 0
-        else:
-            start = whole.like(data)
+        start = pool.whole.same(data) or pool.whole.like(data)
         if not start:
             self._parse(exchange, data)
         elif sink.takes_whole:
@@ -177,7 +183,7 @@ class Connection(Wire):
             self._leave(None)
         elif self._status and not self._framed and error is None:
             self._finish()
-        elif self._received or not self.used or exchange.retried:
+        elif self._received or not self.since or exchange.retried:
             self._fail(ClosedEarly(self._received))
         else:
             exchange.retried, exchange.connection = True, None

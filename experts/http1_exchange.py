@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
@@ -100,6 +101,10 @@ class Pool(Protocol):
     """How the server's streams begin."""
     head_bytes: int
     """The most bytes of an answer's head."""
+    idle: list[Connection]
+    """Connections that may carry an exchange."""
+    waiting: OrderedDict[Exchange, None]
+    """Exchanges that are carried as soon as one can."""
 
     def time(self) -> float: ...
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 LENGTH = b"\r\ncontent-length: "
 DIGITS = 8
 """The most that a length may have here."""
+MOST_HEADS = 2048
+"""Lengths of answers for which a head is kept."""
 LESSONS = 32
 """Heads in a row that were like none before, after which they are learned but now and then."""
 
@@ -76,7 +78,7 @@ class Whole:
     """How a server's answers begin that come whole: as the one before did, but for the length; or with a head that is
     like one that was parsed."""
 
-    __slots__ = ("head_bytes", "known", "line", "most", "moved", "start", "unlike")
+    __slots__ = ("behind", "front", "head_bytes", "heads", "known", "line", "most", "moved", "start", "unlike")
 
     def __init__(self, head_bytes: int) -> None:
         """`head_bytes`: the most that a head may have."""
@@ -90,6 +92,10 @@ class Whole:
         self.start, self.most = 0, -1
         self.moved = 0
         """How many came since one began as the one before."""
+        self.heads: dict[int, bytes] = {}
+        """The last head as answers of so many bytes begin that have come; `front`: where it stands in them, `behind`:
+        where the body does."""
+        self.front, self.behind = slice(0), slice(0, None)
 
     def like(self, data: bytes) -> int:
         """Where the body begins of a whole answer whose head is like a known one; 0: it is none."""
@@ -99,8 +105,21 @@ class Whole:
         self._keep(found)
         return found.end()
 
+    def same(self, data: bytes) -> int:
+        """The same for the very head of the one before, but for the length."""
+        start = self.start
+        size = len(data) - start
+        if size > self.most or data[:start] != self.line % size:
+            return 0
+        self.unlike = self.moved = 0
+        if len(self.heads) >= MOST_HEADS:
+            self.heads.clear()
+        self.heads[len(data)] = data[:start]
+        return start
+
     def _keep(self, found: re.Match[bytes]) -> None:
         """Remembers the very bytes of a head; seldom, where no two are the same."""
+        self.heads.clear()
         self.unlike = 0
         self.moved += 1
         if self.moved > LESSONS and self.moved % LESSONS:
@@ -109,9 +128,11 @@ class Whole:
         (begin, end), head = found.span(1), found[0]
         self.line = head[:begin].replace(b"%", b"%%") + b"%d" + head[end:].replace(b"%", b"%%")
         self.start, self.most = len(head), 10 ** (end - begin) - 1
+        self.front, self.behind = slice(len(head)), slice(len(head), None)
 
     def learn(self, data: bytes) -> None:
         """Remembers the parsed head of an answer that came whole; seldom, where no two are alike."""
         self.unlike += 1
+        self.heads.clear()  # so that the next that begins as the one before is counted
         if data.startswith(b"HTTP/1.1 200") and (self.unlike <= LESSONS or not self.unlike % LESSONS):
             self.known = shape(data[: data.find(b"\r\n\r\n") + 4]) or self.known

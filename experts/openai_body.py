@@ -15,7 +15,7 @@ import msgspec
 import orjson
 from msgspec import Raw
 
-from experts.base import Body, Request
+from experts.base import Body, Request, Splice
 from experts.http1_exchange import Payload
 
 PARTS = msgspec.json.Decoder(dict[str, Raw])
@@ -30,13 +30,15 @@ GONE = object()
 NEEDED = ({"include_usage": True}, {"include_usage": True, "continuous_usage_stats": True})
 """Asked of a server for a stream: the usage at its end, or with every event."""
 ASKED = tuple(b',"stream_options":' + orjson.dumps(needed) for needed in NEEDED)
+MOST = 64
+"""Ways to write bodies with the same frame that are remembered."""
 LONG = 16 * 1024
 """Bytes from which on a body is given in parts, of which the client's are not copied."""
 
 
-def written(request: Request, model: str, counted: bool = False) -> Payload:
+def written(request: Request, model: str, counted: bool = False, style: str = "") -> Payload:
     """The request as the server is to get it: with its name of the model, and usage asked for when it streams, with
-    every event if `counted`."""
+    every event if `counted`. How that is done is remembered for others like it by the `style`, the name of both."""
     options, body = request.options, request.body
     ours = _asked(options, counted) if "stream_options" in options or options.get("stream") else {}
     if body is None or body.messages is not request.messages:
@@ -46,15 +48,26 @@ def written(request: Request, model: str, counted: bool = False) -> Payload:
     if place is None:
         return _copied(body, request, {"model": model, **ours})
     begin, end = place
-    rest = data[end:] if len(data) < LONG else memoryview(data)[end:]
-    parts: tuple[bytes | memoryview, ...] = data[:begin], _name(model), rest
+    came = data if len(data) < LONG else memoryview(data)
+    parts: tuple[bytes | memoryview, ...] = came[:begin], _name(model), came[end:]
     if ours or options is not body.options:
         usual = options is body.options and "stream_options" not in options
         new = ASKED[counted] if usual else _new(body.options, {**options, **ours})
         if new is None or data[-1:] != b"}":
             return _copied(body, request, {"model": model, **ours})
-        parts = data[:begin], _name(model), rest[:-1], new, b"}"
-    return b"".join(parts) if len(data) < LONG else parts
+        parts = came[:begin], _name(model), came[end:-1], new, b"}"
+    if body.splices is not None and style and options is body.options and len(body.splices) < MOST:
+        body.splices[style] = _splice(data, place, [bytes(part) for part in parts])
+    return b"".join(parts) if came is data else parts
+
+
+def _splice(data: bytes, place: tuple[int, int], parts: list[bytes]) -> Splice:
+    """How `data` was written, in parts of which those around the name of the model are its own."""
+    (begin, end), (first, name, rest, *new), size = place, parts, sum(map(len, parts))
+    after = b"".join(new)
+    if begin < 0:
+        return Splice(b"", slice(None, begin), name + rest + after, size - len(data))
+    return Splice(first + name, slice(end, -1 if after else None), after, size - len(data))
 
 
 def _asked(options: Mapping[str, Any], counted: bool) -> dict[str, Any]:

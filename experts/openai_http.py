@@ -18,12 +18,12 @@ from experts.base import Chunk, ExpertError, Request, SetupError, Unavailable
 from experts.card import Card
 from experts.completions_answer import CompletionsReading
 from experts.continuation import Manner, prefilled
-from experts.http1 import Client
+from experts.http1 import LENGTHS, Client, length_of
 from experts.http1_exchange import Deadlines, Exchange, HTTPError, Sink
 from experts.http1_response import Response
 from experts.messages_answer import MessagesReading
 from experts.openai_answer import Progress, first_choice, parse_usage
-from experts.openai_body import written
+from experts.openai_body import LONG, written
 from experts.openai_errors import broken, of_payload, of_status, of_transport
 from experts.responses_answer import ResponsesReading
 
@@ -100,6 +100,8 @@ class OpenAIHTTP:
     """What the server calls the model."""
     counts: bool = field(init=False)
     """Whether the server is asked for the usage with every event."""
+    _style: str = field(init=False, repr=False)
+    """Names the way in which bodies are written: experts of the same style write the same."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a bad URL or an unknown dialect."""
@@ -112,6 +114,7 @@ class OpenAIHTTP:
         self._deadlines = self.limits.deadlines(None)
         self.served = self.name if self.model is None else self.model
         self.counts = self.when_left == "count"
+        self._style = f"{self.counts} {self.served}"
 
     async def start(self) -> None:
         """Raises SetupError if the key is not set."""
@@ -166,11 +169,20 @@ class OpenAIHTTP:
     def send(self, request: Request, sink: Sink) -> Exchange:
         """Asks without a coroutine: the answer comes to `sink` in callbacks, to be read with `progress`, `whole`
         and `piece`. Raises ExpertError."""
-        body = written(request, self.served, self.counts)
-        head = self._ready_head(hops=request.hops) if request.hops or not self._head else self._head
+        body, head = request.body, self._head
+        if request.hops or not head:
+            head = self._ready_head(hops=request.hops)
         until = self._deadlines if request.deadline is None else self.limits.deadlines(request.deadline)
+        client, style, splice = self._client, self._style, None
+        if body is not None and body.splices and request.options is body.options and request.messages is body.messages:
+            splice = body.splices.get(style)
         try:
-            return self._client.send(head, body, until, sink)
+            if body is None or splice is None or len(data := body.data) >= LONG:
+                return client.send(head, written(request, self.served, self.counts, style), until, sink)
+            before, stays, after, more = splice
+            size = len(data) + more
+            length = LENGTHS.get(size) or length_of(size)
+            return client.submit(b"".join((head, length, before, data[stays], after)), until, sink)
         except HTTPError as error:
             raise of_transport(error) from error
 

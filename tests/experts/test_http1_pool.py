@@ -292,7 +292,7 @@ async def test_a_kept_connection_that_is_closed_but_not_yet_lost_is_passed_over(
     async with serving(always(answer(b"abc"))) as server:
         client = client_of(server, connections=1)
         await get(client)
-        (connection,) = client._idle
+        (connection,) = client.idle
         connection.transport.abort()
         assert await get(client) == b"abc"
         assert client.free_slots == 1

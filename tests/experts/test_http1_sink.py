@@ -125,7 +125,7 @@ async def test_small_writes_leave_at_once():
     async with serving(always(answer(b"abc"))) as server:
         client = client_of(server)
         await get(client)
-        (connection,) = client._idle
+        (connection,) = client.idle
         peer = connection.transport.get_extra_info("socket")
         assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         await client.aclose()

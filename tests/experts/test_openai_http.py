@@ -5,11 +5,15 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from experts.base import BrokenOff, Chunk, Rejected, SetupError, Unavailable
 from experts.build import build
 from experts.card import Card, Usage
+from experts.http1_exchange import Headers, HTTPError, Sink
+from experts.openai_body import written
 from experts.openai_http import OpenAIHTTP
+from gateway.chat import parse
 from tests.experts.openai_server import (
     DONE,
     FIRST,
@@ -52,6 +56,68 @@ async def test_the_same_bytes_come_out_however_the_stream_is_cut(size):
     pieces = [sent[i : i + size] for i in range(0, len(sent), size)]
     got = await chunks_of(streaming(*pieces), stream=True)
     assert [chunk.data for chunk in got] == [event[6:-2] for event in (FIRST, odd, STOP, USED)]
+
+
+class Heard(Sink):
+    """Waits for the end of an answer."""
+
+    def __init__(self) -> None:
+        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        pass
+
+    def on_data(self, data: bytes) -> None:
+        pass
+
+    def on_end(self) -> None:
+        self.end.set_result(None)
+
+    def on_error(self, error: HTTPError) -> None:
+        self.end.set_exception(error)
+
+
+ABOUT = [{}, {"stream": True}, {"stream": True, "stream_options": {"include_usage": True}}, {"stream_options": None}]
+
+
+@pytest.mark.parametrize("about", ABOUT)
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("when_left", ["cancel", "count"])
+@pytest.mark.parametrize("spaces", [b"", b" \n"])
+async def test_a_body_like_the_one_before_is_written_as_if_it_were_the_first(about, last, when_left, spaces):
+    """The bytes around its last words are known then, in every style: two experts do not mix theirs up."""
+    seen: list[bytes] = []
+    asked: list[Any] = []
+
+    async def handler(talk: Talk) -> None:
+        while True:
+            seen.append((await talk.request())[1])
+            await talk.say(answer(orjson.dumps(WHOLE)))
+
+    async with serving(handler) as server:
+        experts = [expert_of(server, model=model, when_left=when_left) for model in ("Qwen/Qwen3-8B:law", 'a "b"')]
+        for number in range(6):
+            messages = [{"role": "user", "content": f"{number} é {about}"}]
+            fields = {"messages": messages, **about}
+            body = orjson.dumps({**fields, "model": "auto"} if last else {"model": "auto", **fields}) + spaces
+            request = parse(body, "id")
+            assert request.body is not None
+            for expert in experts:
+                heard = Heard()
+                expert.send(request, heard)
+                await heard.end
+                alone = replace(request, body=replace(request.body, splices=None))
+                asked.append(written(alone, expert.served, expert.counts))
+            framed = replace(request, options={**request.options, "max_tokens": 7})
+            experts[0].send(framed, heard := Heard())
+            await heard.end
+            asked.append(written(framed, experts[0].served, experts[0].counts))
+            known = request.body.splices
+        assert known is not None, "the frame is known by now"
+        assert known or (spaces and about), "what is added stands before a brace at the very end"
+        for expert in experts:
+            await expert.stop()
+    assert seen == asked
 
 
 async def test_the_body_holds_what_the_client_sent_with_our_model_and_usage_asked_for():
