@@ -11,7 +11,7 @@ from typing import Any
 
 from experts.base import CHAT, Chunk, ExpertError, Request
 from experts.card import Price, Usage
-from experts.openai_answer import Progress, count
+from experts.openai_answer import FIRST, NONE, Progress, count
 from experts.openai_errors import broken, of_payload
 
 PATHS = {CHAT: "/chat/completions", "responses": "/responses", "messages": "/messages", "completions": "/completions"}
@@ -56,7 +56,7 @@ class Reading(Progress):
         """The chunk of one event. Raises ExpertError."""
         if not self.begun:
             self.begun = True
-            self._open.add(0)
+            self._open = FIRST
         delta, reason = self.read(payload)
         return self.chunk(delta, reason, data)
 
@@ -64,8 +64,7 @@ class Reading(Progress):
         """A chunk; the last one carries usage and cost."""
         if not self.over:
             return Chunk(delta, None, None, None, data, self.DIALECT)
-        self._open.clear()
-        self._finished.add(0)
+        self._open, self._finished = NONE, FIRST
         self._usage, self._told = self.usage, True
         return Chunk(delta, reason, self.usage, self.cost(self.usage), data, self.DIALECT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -126,6 +127,10 @@ def _read(told: _Usage) -> Usage:
     return Usage(told.prompt_tokens, told.completion_tokens)
 
 
+NONE: Set[int] = frozenset()
+FIRST: Set[int] = frozenset({0})
+
+
 class Progress:
     """How far one answer has come."""
 
@@ -134,12 +139,12 @@ class Progress:
     begun = False
     _told = False
     _usage: Usage | None = None
+    _open = _finished = NONE
+    """The choices that have begun and not ended, and those that have."""
 
     def __init__(self, price: Price, counted: bool = False) -> None:
         """`counted`: we have asked for the usage with every event, and clients are to see none of that."""
         self._price, self._counted = price, counted
-        self._open: set[int] = set()
-        self._finished: set[int] = set()
 
     @property
     def whole(self) -> bool:
@@ -185,16 +190,35 @@ class Progress:
         if not choices:
             return self._alone(told, data)
         choice = choices[0]
-        self.begun, reason = True, choice.finish_reason
-        if reason:
-            self._open.discard(0)
-            self._finished.add(0)
-        elif 0 not in self._finished:
-            self._open.add(0)
+        reason = choice.finish_reason
+        self.heard(reason)
         if told is None:
             return Chunk(choice.delta, reason, None, None, data)
         self._usage = usage = _read(told)
         return Chunk(choice.delta, reason, usage, None, data)
+
+    def heard(self, reason: str | None) -> None:
+        """An event of the first choice alone, which has ended if it has a reason."""
+        self.begun = True
+        if reason:
+            self._open, self._finished = self._open - FIRST, self._finished | FIRST
+        elif not self._open and not self._finished:
+            self._open = FIRST
+        elif 0 not in self._finished:
+            self._open |= FIRST
+
+    def alone(self, data: bytes) -> tuple[Usage, int | None] | None:
+        """The usage of an event that tells nothing else, and the cost if it is told at the end; `None` for any other
+        event, of which nothing is noted."""
+        try:
+            event = _decoded_event(data) if data.isascii() else None
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        if event is None or event.choices or event.usage is None:
+            return None
+        self.begun, self._told = True, self.whole
+        self._usage = usage = _read(event.usage)
+        return usage, self.cost(usage) if self._told else None
 
     def _alone(self, told: _Usage | None, data: bytes) -> Chunk:
         """The chunk of an event without a choice."""
@@ -210,10 +234,9 @@ class Progress:
             if isinstance(choice, dict):
                 index = choice.get("index", 0)
                 if choice.get("finish_reason"):
-                    self._open.discard(index)
-                    self._finished.add(index)
+                    self._open, self._finished = self._open - {index}, self._finished | {index}
                 elif index not in self._finished:
-                    self._open.add(index)
+                    self._open |= {index}
 
     def end(self) -> None:
         """The stream is over. Raises ExpertError unless the answer is whole."""

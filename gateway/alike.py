@@ -206,7 +206,7 @@ class Alike(Struct, eq=False):
         if theirs is None:
             return
         before, after = event[: theirs.start(1)], event[theirs.end(1) :]
-        self._goes_on(before, after, out[: ours.start(1) - 1], out[ours.end(1) + 1 :])
+        self.goes_on(before, after, out[: ours.start(1) - 1], out[ours.end(1) + 1 :])
         if known.unlike:
             known.keep(before, after)
 
@@ -221,10 +221,10 @@ class Alike(Struct, eq=False):
             theirs, ours, event = events.theirs, events.ours, found.string
             before, after = event[: found.start(1)], event[found.end(1) :]
             at = 1 if before.find(theirs) >= 0 else 0
-            self._goes_on(before, after, before.replace(theirs, ours, at)[:-1], after.replace(theirs, ours, 1 - at)[1:])
+            self.goes_on(before, after, before.replace(theirs, ours, at)[:-1], after.replace(theirs, ours, 1 - at)[1:])
 
-    def _goes_on(self, before: bytes, after: bytes, our_before: bytes, our_after: bytes) -> None:
-        """What stands around the words of the stream's chunks; ours without the quotation marks."""
+    def goes_on(self, before: bytes, after: bytes, our_before: bytes, our_after: bytes) -> None:
+        """From now on this is what stands around the words of the stream's chunks; ours without the quotation marks."""
         self.before, self.after, self.inner = before, after, (before[len(HEAD) :], after[: -len(END)])
         self.our_before, self.our_after = our_before, our_after
         self.around = len(our_before) + len(our_after)
@@ -251,11 +251,17 @@ def _like(before: bytes, after: bytes) -> bytes:
     last = after.rfind(b"]") + 1
     last = last if after.count(b"}", last) == 1 else len(after)
     return b"".join(
-        (_open(before[:outer]), re.escape(before[outer:]), WORDS, re.escape(after[:last]), _open(after[last:]))
+        (
+            open_names(before[:outer]),
+            re.escape(before[outer:]),
+            WORDS,
+            re.escape(after[:last]),
+            open_names(after[last:]),
+        )
     )
 
 
-def _open(text: bytes) -> bytes:
+def open_names(text: bytes) -> bytes:
     """The pattern of a text in which names may be others."""
     parts: list[bytes] = []
     place = 0

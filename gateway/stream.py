@@ -7,20 +7,19 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from msgspec import field
 from orjson import JSONDecodeError, loads
 
 from experts import sse
 from experts.base import ExpertError
 from experts.http1_exchange import Headers, HTTPError
-from experts.openai_answer import Progress
 from experts.openai_errors import of_transport
-from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream, piece
+from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream
 from experts.slots import slotted
 from gateway import chat
 from gateway.alike import TRIES, Alike
 from gateway.cap import LENGTH, MOST_LETTERS, beyond, room
-from gateway.sink import Call
+from gateway.familiar import familiar
+from gateway.hearing import DONE, Hearing
 from gateway.turn import Line
 from policies.groups import Group
 
@@ -29,20 +28,14 @@ if TYPE_CHECKING:
 
 LARGEST_READ = 256 * 1024
 """Bytes that come from an expert at once, at most."""
-EVENTS, DONE = b"text/event-stream", b"[DONE]"
+EVENTS = b"text/event-stream"
 
 
 @slotted
-class Stream(Call, kw_only=True, eq=False):
+class Stream(Hearing, kw_only=True, eq=False):
     """A streamed answer: held until it says something and its decision is recorded, then passed on event by event."""
 
-    events: chat.Events
-    reader: sse.Reader
-    progress: Progress
     line: Line
-    alike: Alike
-    held: list[bytes] = field(default_factory=list)
-    """Events that wait: for the head, or for the last one."""
     row: Group | None = None
     begun: bool = False
     open: bool = False
@@ -58,15 +51,17 @@ class Stream(Call, kw_only=True, eq=False):
         """A stream that begins."""
         request, turn = life.request, life.turn
         model = expert.name if life.door.names_expert else request.model
+        events = chat.Events(request, model, int(time.time()))
         return cls(
             life,
             expert,
             now,
-            events=chat.Events(request, model, int(time.time())),
+            events=events,
             reader=sse.Reader(expert.limits.answer_bytes),
             progress=expert.progress(),
             line=turn.line,
             alike=Alike(not turn.old, expert.name),
+            kind=familiar(expert.name, model, events.wants_usage),
         )
 
     def on_head(self, status: int, headers: Headers) -> None:
@@ -128,20 +123,17 @@ class Stream(Call, kw_only=True, eq=False):
     def read(self, data: bytes) -> None:
         """The events of a piece; held back until they say something. Raises ExpertError and TooLong."""
         out: list[bytes] = []
-        parts, alike, known = self.reader.whole(data), self.alike, None
+        parts, last = self.reader.whole(data), self.last
         try:
             if parts is None:
                 done = self.slowly(data, out)
             else:
                 done = DONE in parts
-                for part in parts[: parts.index(DONE)] if done else parts:
-                    if not alike.before and self.events.theirs:
-                        alike.meet(part, self.events)
-                    known = alike.event(part, self)
-                    out.append(known or self.one(part))
+                self.hear(parts[: parts.index(DONE)] if done else parts, out)
             if done:
                 self.progress.end()
         except (ExpertError, sse.TooLong):
+            self.first = self.first if self.chunks else None
             self.pass_on(out)  # what came before it is noted as said
             raise
         if done:
@@ -149,35 +141,21 @@ class Stream(Call, kw_only=True, eq=False):
             self.end()
             return
         self.pass_on(out)
-        if out and known is None:
-            alike.learn(data, self.last, out[-1])
+        if out and self.last is not last:
+            self.learn(data, out[-1])
         if self.begun:
             self.arm()
         elif self.letters or not self.plain or self.finish_reason:  # it says more than the name of a role
             self.life.when_durable(None, self.begin)
 
-    def slowly(self, data: bytes, out: list[bytes]) -> bool:
-        """The events of a piece that holds something else besides; whether the last one came. Raises as `read`."""
-        for event in self.reader.feed(data):
-            if event.data == DONE:
-                return True
-            out.append(self.one(event.data, event.name))
-        return False
-
-    def one(self, data: bytes, name: bytes = b"") -> bytes:
-        """The client's event for one of the expert's, which is noted. Raises ExpertError."""
-        progress = self.progress
-        chunk = None if name else progress.quickly(data)
-        if chunk is None:
-            chunk = piece(sse.Event(data, name), progress)
-        self.note(chunk)
-        return self.events.of(chunk)
-
     def arm(self) -> None:
         """The next read may go on without being parsed, if nothing waits that came before it."""
+        alike = self.alike
+        if not alike.before and self.names:
+            self.kind.meet(alike, self.names, self.sent)
         self.quick = quick = self.reader.skips(LARGEST_READ)
         if self.exchange is not None:
-            self.exchange.quick = self.at_once if quick and self.alike.before else None
+            self.exchange.quick = self.at_once if quick and alike.before else None
 
     def begin(self) -> None:
         """The head and what was held, unless another expert has taken over since."""
