@@ -16,9 +16,10 @@ from experts.catalog import Demand, eligible
 from gateway import admin, chat, completions, embeddings, errors, hot, messages_handlers, passing, responses_handlers
 from gateway.auth import Keys
 from gateway.born import AUTO, born, policy_of
-from gateway.custom_chat import NAMED, in_functions, translated
+from gateway.custom_chat import in_functions, translated
 from gateway.errors import APIError
 from gateway.explained import Explaining, explained_by
+from gateway.habits import follows, habit_of
 from gateway.http import Handler, HTTPCall, Reply, send_error, send_json
 from gateway.idempotency import Idempotency, Recorder
 from gateway.life import Life
@@ -118,15 +119,12 @@ class Door:
             return False
         try:
             key, request = head.key or self.keys.of(head), chat.parse(turn.body, turn.id)
-            life = hot.Hot(school, request, school.policy, AUTO, key, turn=turn, door=self)
-            born(life, head.headers)
-            body = request.body
-            if body is not None and not body.plain and NAMED in body.data:
+            turn.by = life = hot.Hot(school, request, school.policy, AUTO, key, turn=turn, door=self)
+            habit = head.habit
+            if habit is None or habit.options is not request.options:
+                habit = habit_of(head, school, request.options)
+            if (habit is None or not follows(life, habit)) and not life.begins(head):
                 return False
-            if school.encoder is not None and not life.embed_now():
-                return False
-            turn.by = life
-            life.begin()
         except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
             known = errors.of(error)
             errors.log(known, error, head.path, turn.id)

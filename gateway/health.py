@@ -63,12 +63,16 @@ class Health:
         self.calm = True
         """Whether nobody failed lately, is grey or crowded; while it is so there is little to look at."""
 
+    def watch(self, name: str) -> Watched:
+        """How an expert has been doing."""
+        known = self.watched.get(name)
+        if known is None:
+            known = self.watched[name] = Watched()
+        return known
+
     def asked(self, tally: Tally) -> None:
         """An expert is being asked."""
-        try:
-            self.watched[tally.expert.name].waiting[tally] = False
-        except KeyError:
-            self.watched[tally.expert.name] = Watched(waiting={tally: False})
+        self.watch(tally.expert.name).waiting[tally] = False
         if not self.calm or tally.started >= self.outliers.looks:
             self.looked(tally)
 

@@ -10,8 +10,11 @@ from experts.base import Expert, ExpertError, Request
 from experts.openai_http import OpenAIHTTP
 from experts.slots import slotted
 from gateway import errors
+from gateway.born import born
 from gateway.chat import Events
+from gateway.custom_chat import NAMED
 from gateway.explained import Explaining, explained
+from gateway.habits import learn
 from gateway.http import HTTPCall, Reply
 from gateway.leaving import leave
 from gateway.life import Life
@@ -19,7 +22,7 @@ from gateway.resume import resumed
 from gateway.run import send
 from gateway.sink import JSON, Call, Plain
 from gateway.stream import Stream
-from gateway.turn import Turn
+from gateway.turn import Head, Turn
 from policies.base import Accept, Ask
 from policies.groups import Group
 
@@ -38,40 +41,56 @@ class Hot(Life, kw_only=True, eq=False):
     """Whether nobody waits for an answer any more."""
 
     def again(self) -> None:
-        """Decides and asks, until an expert has been asked or the life is handed over: at first, and when one has
-        failed before the client was sent anything."""
+        """Decides and asks, until somebody is at it or the life is handed over, so that there is nothing to do but
+        wait: at first, and when an expert has failed before the client was sent anything."""
+        school, usual = self.school, self.usual
+        clock = school.clock  # called as a method it would be looked for in the class each time
         try:
-            while not self.asks():
+            if usual is not None:
+                now = clock()
+                decision = self.foreseen(usual, now)
+                expert, watched, payer = usual.expert, usual.watched, self.payer
+                if expert is None or watched is None or payer is None:
+                    asked = self.carry(decision, now)
+                else:
+                    call = self.call = Stream.of(self, expert, now) if self.stream else Plain(self, expert, now)
+                    call.promise = promise = school.books.money.grant(self, expert, payer)
+                    watched.waiting[call] = False
+                    if now >= school.health.outliers.looks or not school.health.calm:
+                        school.health.looked(call)
+                    if promise is None:
+                        asked = self.sent(call, self.request)
+                    elif promise.lease is None or promise.told is None or promise.fare.seconds is not None:
+                        asked = self.sent(call, promise.capped(self.request, now))
+                    else:
+                        try:
+                            call.exchange = expert.send(self.request, call)
+                            return
+                        except ExpertError as error:
+                            call.fail(error)
+                            asked = False
+                if asked:
+                    return
+            while not self.carry(self.next(), clock()):
                 pass
         except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
             self.when_durable(None, partial(self.refuse, error))
 
-    def asks(self) -> bool:
-        """Carries the next decision out; whether somebody is at it now, so that there is nothing to do but wait. Raises
+    def begins(self, head: Head) -> bool:
+        """Whether callbacks can do what is asked for; then the life knows all that is to be known of it. Raises
         APIError."""
-        school, usual = self.school, self.usual
-        if usual is None:
-            return self.carry(self.next(), school.clock())
-        clock = school.clock  # called as a method it would be looked for in the class each time
-        now = clock()
-        decision = self.foreseen(usual, now)
-        expert, payer = usual.expert, self.payer
-        if expert is None or payer is None:
-            return self.carry(decision, now)
-        call = self.call = Stream.of(self, expert, now) if self.stream else Plain(self, expert, now)
-        call.promise = promise = school.books.money.grant(self, expert, payer)
-        school.health.asked(call)
-        if promise is None or promise.lease is None or promise.told is None or promise.fare.seconds is not None:
-            return self.sent(call, self.request if promise is None else promise.capped(self.request, now))
-        try:
-            call.exchange = expert.send(self.request, call)
-        except ExpertError as error:
-            call.fail(error)
+        born(self, head.headers)
+        body = self.request.body
+        if body is not None and not body.plain and NAMED in body.data:
             return False
+        if self.school.encoder is not None and not self.embed_now():
+            return False
+        self.begin()
+        learn(self, head)
         return True
 
     def carry(self, decision: Ask | Accept, now: float) -> bool:
-        """The same for any decision; `now`: monotonic."""
+        """Carries a decision out; whether that is all that can be done now. `now`: monotonic."""
         expert: Expert | None = None
         if isinstance(decision, Ask) and decision.last and decision.spare is None:
             expert = self.school.experts[decision.experts[0]]

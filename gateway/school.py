@@ -20,6 +20,7 @@ from gateway.encoder import Embedder, EncoderClient
 from gateway.errors import APIError, overloaded
 from gateway.health import Health, Tolerance
 from gateway.hedges import Hedges
+from gateway.outliers import Watched
 from gateway.retries import Retries
 from gateway.sessions import Sessions
 from gateway.tiers import PRIORITY, SPREADS, Tiers
@@ -32,6 +33,7 @@ from routers.base import Estimates, Router
 
 if TYPE_CHECKING:
     from gateway.books import Books
+    from gateway.habits import Habit
     from gateway.life import Life
 
 
@@ -69,6 +71,8 @@ class Usual(Struct, frozen=True):
     """What the policy asks first."""
     expert: OpenAIHTTP | None
     """Whom that is, if its answer goes straight to the client and its bytes pass through."""
+    watched: Watched | None
+    """How that one has been doing."""
 
 
 @dataclass(slots=True)
@@ -119,6 +123,8 @@ class School:
 
     retries: Retries = field(init=False)
     """Answers that could not be delivered."""
+    habits: dict[int, Habit] = field(init=False, default_factory=dict)
+    """By the options that they are of."""
     hedges: Hedges = field(default_factory=Hedges)
     """Second experts that were asked for who had to wait."""
 
@@ -232,7 +238,9 @@ class School:
             self.latest.clear()
         settled = self.encoder is None and self.books.money.steering is None  # else a decision says or meets more
         foreseen = first(policy, estimates) if settled else None
-        known = Usual(met, policy, demand, catalog, estimates, foreseen, self.straight(foreseen))
+        expert = self.straight(foreseen)
+        watched = None if expert is None else self.health.watch(expert.name)
+        known = Usual(met, policy, demand, catalog, estimates, foreseen, expert, watched)
         self.usual[id(met), demand.tokens, id(policy)] = known
         return known
 

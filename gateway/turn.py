@@ -18,6 +18,8 @@ from gateway.metrics import Count
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gateway.habits import Habit
+
 LEFT = 499
 STATUS_LINES = {each.value: b"HTTP/1.1 %d %s\r\n" % (each.value, each.phrase.encode()) for each in HTTPStatus}
 STATUSES = {status: str(status) for status in (*STATUS_LINES, LEFT)}
@@ -41,6 +43,8 @@ class Head(Struct, eq=False):
     """Who asks, once that is known and for as long as it cannot change; else empty."""
     fine: Count = field(default_factory=Count)
     """Its route's."""
+    habit: Habit | None = None
+    """Of the last requests with it."""
 
 
 @lru_cache(maxsize=4096)
