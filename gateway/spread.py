@@ -90,10 +90,11 @@ class Spread:
     def pass_on(self, transport: asyncio.Transport, connections: int) -> bool:
         """Gives a new connection, which makes so many here, to the worker that has the fewest; whether that was so.
         Then this process is to let go of it."""
-        least = min(self.numbers)
-        if self.adopt is None or connections <= least + 1 + least // SPARED:
+        numbers = self.numbers.tolist()  # as they are now: others write meanwhile
+        least = min(numbers)
+        place = numbers.index(least)
+        if self.adopt is None or place == self.place or connections <= least + 1 + least // SPARED:
             return False
-        place = self.numbers.tolist().index(least)
         try:
             socket.send_fds(self.inboxes[place][0], [b"."], [transport.get_extra_info("socket").fileno()])
         except OSError:  # the inbox is full

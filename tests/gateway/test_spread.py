@@ -138,3 +138,32 @@ async def test_what_nobody_fetches_is_taken_back_and_an_inbox_may_be_full():
         for end in (new.line, new.client, *here):
             end.close()
         asyncio.get_running_loop().remove_reader(one.inboxes[0][1])
+
+
+class Restless:
+    """Numbers that are others each time one looks."""
+
+    def __init__(self) -> None:
+        self.looks = iter(range(10))
+
+    def tolist(self) -> list[int]:
+        return [9, next(self.looks)]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.tolist())
+
+    def __setitem__(self, place: int, number: int) -> None:
+        assert (place, number) == (1, 1)
+
+
+async def test_what_others_write_meanwhile_does_not_matter():
+    there: list[socket.socket] = []
+    with two() as (one, other):
+        new: Any = Transport()
+        one.adopt, numbers = there.append, Restless()
+        one.numbers = numbers  # type: ignore[assignment] # all that it looks at
+        assert one.pass_on(new, 10)
+        other.adopt = there.append
+        assert other._fetch(1)
+        for end in (new.line, new.client, *there):
+            end.close()
