@@ -19,8 +19,9 @@ from policies.base import Decision, Policy, State
 from policies.batches import StoreUnavailable
 from policies.groups import Group
 from policies.ledger import Ledger
+from policies.lines import OPENED, Alike
 from policies.pressure import steered
-from policies.rows import COLUMNS, SETTLED, Alike, Line, SettlementRow, brought, decided
+from policies.rows import COLUMNS, SETTLED, Line, SettlementRow, brought, decided, hash_of
 
 if TYPE_CHECKING:
     from gateway.life import Life
@@ -89,14 +90,22 @@ class Books:
 
     def foreseen(self, life: Life, usual: Usual, allowance: int | None, draw: float) -> Group:
         """The same for the first decision where it was known beforehand, and most of its row with it."""
-        clock = self.clock  # as a method it would be looked for in the class each time
+        clock, ledger = self.clock, self.ledger  # as a method it would be looked for in the class each time
         request, now = life.request, clock()
         like = id(usual), life.key, request.model, life.policy_name
         known = self._alike.get(like)
         alike = self._like(like, life, usual) if known is None else known[1]
-        group = self.ledger.keep(alike.line(request, now, draw, allowance), now, None)
-        if group.error is not None:
-            raise group.error
+        told = hash_of(request.prompt)
+        group = ledger.group
+        if group is None:
+            group = ledger.begin(now)
+            if group.error is not None:
+                raise group.error
+        group.lines.append(("decision", request.id, 0, now, alike.who, draw, allowance, alike.why, told, alike.rest))
+        if now > group.last:  # as `covers`
+            group.last = now
+        elif now < group.first:
+            group.first = now
         if self.prompts is not None:
             self.prompts.keep(life.key, request)
         return group
@@ -114,33 +123,58 @@ class Books:
     def settled(self, tally: Tally, outcome: Outcome, kind: str) -> Group:
         """Queues the rows of an outcome and, if that is known at once, of its settlement; their group ends when they
         are durable."""
-        clock = self.clock
-        life, promise, cost, now = tally.life, tally.promise, outcome.cost, clock()
-        row = line = brought(life.request.id, life.step, outcome, now, tally.expert.card.price.version)
-        if kind == "client_left":
-            row = line = (*row[:REASON], kind, *row[REASON + 1 : STATUS], LEFT, *row[STATUS + 1 :])
-        if promise is not None:
-            lease, amount = promise.lease, promise.amount
-            if lease is not None and cost is not None and 0 <= cost <= amount:  # as it should be
-                promise.lease = None
-                line = SETTLED, row, "settled", amount, cost, lease.end(amount, cost)
-            else:
-                line = self._settled(tally, promise, outcome, row)
-        gathered = self.metrics.gathered[outcome.expert, kind]
+        clock, ledger = self.clock, self.ledger
+        life, promise, cost, now, expert = tally.life, tally.promise, outcome.cost, clock(), outcome.expert
+        usage = outcome.usage
+        if (
+            kind != "answered"
+            or promise is None
+            or (lease := promise.lease) is None
+            or cost is None
+            or not 0 <= cost <= (amount := promise.amount)
+            or usage is None
+            or (fare := promise.fare).card is not tally.expert.card
+        ):
+            row, line = self._other(tally, outcome, kind, now)
+        else:  # as it should be, and almost always is: what `_other` finds, written as one list
+            promise.lease, timing = None, outcome.timing
+            row = line = (
+                OPENED, life.request.id, life.step, expert, now, "answer", None,
+                outcome.finish_reason,  # type: ignore[union-attr] # only answers are of that kind
+                usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens,
+                usage.estimated, cost, timing.first, timing.total, None,
+                usage.written_tokens, usage.audio_tokens, usage.image_tokens, usage.spoken_tokens,
+                fare.closed, amount, cost, lease.end(amount, cost),
+            )  # fmt: skip
+        gathered = self.metrics.gathered[expert, kind]
         gathered.append(row)
         if len(gathered) >= MANY:
             self.metrics.fold()
-        return self.ledger.keep(line, now, cost)
+        group = ledger.group
+        if group is None:
+            group = ledger.begin(now)
+        group.lines.append(line)
+        if now > group.last:  # as `covers`
+            group.last = now
+        elif now < group.first:
+            group.first = now
+        if cost:
+            group.cost += cost
+        return group
 
-    def _settled(self, tally: Tally, promise: Promise, outcome: Outcome, row: Line) -> Line:
-        """The line of an outcome and its settlement; of the outcome alone if there is none, or not yet."""
-        moved = settle(tally, promise, outcome)
-        if moved is None:
-            return row
+    def _other(self, tally: Tally, outcome: Outcome, kind: str, now: float) -> tuple[Line, Line]:
+        """The row of an outcome; and the line of it and its settlement, of the outcome alone if there is none, or not
+        yet."""
+        life, promise = tally.life, tally.promise
+        row = brought(life.request.id, life.step, outcome, now, tally.expert.card.price.version)
+        if kind == "client_left":
+            row = (*row[:REASON], kind, *row[REASON + 1 : STATUS], LEFT, *row[STATUS + 1 :])
+        if promise is None or (moved := settle(tally, promise, outcome)) is None:
+            return row, row
         if isinstance(moved, list):
-            return SETTLED, row, *promise.booking(moved), moved
+            return row, (SETTLED, row, *promise.booking(moved), moved)
         moved.add_done_callback(partial(self._booked, promise, row))
-        return row
+        return row, row
 
     def _booked(self, promise: Promise, row: Line, future: Future[Any]) -> None:
         """Queues the row of a settlement that the store has made, or could not."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from math import gcd
 from typing import Any, NamedTuple
 
 import orjson
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from experts.base import Request
 from experts.card import Card
 from experts.catalog import TEXT, Demand
 from gateway.terms import Accounts as Terms
+from policies.lines import closed
 
 GIVEN = ("max_completion_tokens", "max_tokens")
 """How clients say how long an answer may be; a request that says nothing is told the latter."""
@@ -31,8 +33,8 @@ class Bound(NamedTuple):
     """The longest answer that the client wants, in tokens."""
 
 
-class Fare(Struct, frozen=True):
-    """What is the same for every call of an expert."""
+class Fare(Struct, eq=False):
+    """What is the same for every call of an expert; and what the last usual request said, for others like it."""
 
     card: Card
     version: str
@@ -53,6 +55,14 @@ class Fare(Struct, frozen=True):
     """What every call may cost, and what rounds all of it up; counted as tokens are."""
     widest: int
     """The bytes of a body that fits into the context for certain."""
+    closed: Raw
+    """The end of an outcome's line in the ledger."""
+    options: Mapping[str, Any] | None = None
+    """Of that request; `told` and `cap` as of a bound, `rest` the most that its call can cost but for what it reads,
+    counted as tokens are."""
+    told: int | None = None
+    cap: int = 0
+    rest: int = 0
 
     @classmethod
     def of(cls, card: Card, terms: Terms) -> Fare:
@@ -73,7 +83,17 @@ class Fare(Struct, frozen=True):
             terms.call_seconds if price.cpu_hour else None,
             (cpu + 1) * unit - 1 + TEMPLATE_TOKENS * read,
             context - TEMPLATE_TOKENS,
+            closed(price.version),
         )
+
+    def usual(self, options: Mapping[str, Any]) -> bool:
+        """Learns what the options of a request say whose body was read; whether that is all that there is to know."""
+        if "max_completion_tokens" in options or "n" in options:
+            return False
+        told, context = options.get("max_tokens"), self.context  # a positive whole number, if any
+        self.cap = self.longest if told is None else told if told < context else context
+        self.options, self.told, self.rest = options, told, self.base + self.cap * self.said
+        return True
 
     def bound(self, request: Request, asked: Demand) -> Bound:
         """The most that a call can cost: its bytes are at least as many as its tokens."""

@@ -138,17 +138,12 @@ class Money:
             or body is None
             or accounts is None
             or not payer.sliced
-            or "max_completion_tokens" in options
-            or "n" in options
+            or not (fare.options is options or fare.usual(options))
         ):
             return self.promise(life, expert, request)
-        told, cap, size = options.get("max_tokens"), fare.longest, body.size
-        if told is not None:  # a positive whole number: that was looked at when the body was read
-            cap = told if told < fare.context else fare.context
-        if size > fare.widest:
-            size = fare.widest
-        amount = (fare.base + size * fare.read + cap * fare.said) // fare.unit
-        return Promise(accounts, payer, fare, amount, cap, told, accounts.at_once(payer, amount))
+        size, widest = body.size, fare.widest
+        amount = (fare.rest + (size if size < widest else widest) * fare.read) // fare.unit
+        return Promise(accounts, payer, fare, amount, fare.cap, fare.told, accounts.at_once(payer, amount))
 
     async def start(self) -> None:
         """Raises StoreUnavailable if the accounts cannot be written."""

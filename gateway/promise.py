@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future
+from collections.abc import Sequence
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from policies.accounts import Accounts
 from policies.book import Hold, Moves, Refused
 from policies.lease import Moved, Part, Slice
 from policies.payers import Payer
+from policies.rows import Budgets
 
 if TYPE_CHECKING:
     from gateway.tally import Tally
@@ -106,13 +108,13 @@ class Promise(Struct, eq=False):
             raise kind(message, cost=0, limit=answer.name, left=answer.left, retry_after=answer.retry_after)
         self.take(answer)
 
-    def booking(self, moved: Moved | None) -> tuple[str, int, int]:
+    def booking(self, moved: Sequence[Any] | None) -> tuple[str, int, int]:
         """What the ledger is told of a settlement: its state, what was held and what was booked; `moved` is `None` if
         the store of budgets could not be told yet."""
         state = "late" if moved is None else "abandoned" if self.booked is None else "settled"
         return state, self.amount, self.amount if self.booked is None else self.booked
 
-    def moved(self, future: Future[Any]) -> Moved | None:
+    def moved(self, future: Future[Any]) -> Budgets | None:
         """How a reservation of its own has moved the accounts; `None` if the store could not be told yet."""
         if future.cancelled() or future.exception() is not None:
             return None

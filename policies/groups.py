@@ -29,6 +29,15 @@ class Group:
         self.error: Exception | None = None
         self.waiting: list[Callable[[], None]] = []
 
+    def covers(self, time: float, cost: int | None) -> None:
+        """A row of this time and cost is in it."""
+        if time > self.last:
+            self.last = time
+        elif time < self.first:
+            self.first = time
+        if cost:
+            self.cost += cost
+
     def close(self) -> bool:
         """Writes the lines; whether there are any rows."""
         rows, lines, size = self.rows, self.lines, len(self.rows)

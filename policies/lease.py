@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Raw
+
 from policies.book import Hold, Key
 from policies.payers import Payer, Seen
 from policies.slices import Draw
@@ -18,8 +20,8 @@ from policies.slices import Draw
 Waiting = tuple[str, int, "asyncio.Future[Any]"]
 """A call, the most that it can cost, and the future of its hold."""
 
-Moved = list[tuple[str, int, int | None, int, int]]
-"""How accounts move with a call: name, start of the period, amount of the budget, what was spent before and after."""
+Moved = list[tuple[Raw, int, int]]
+"""How accounts move with a call, as the ledger tells: each account's head, what was spent before and after."""
 
 
 @dataclass(slots=True, eq=False)
@@ -115,7 +117,7 @@ class Slice:
             before = account.spent + own
             account.own = own + cost
             account.room += rest
-            moved.append((account.bucket, account.start, account.limit, before, before + cost))
+            moved.append((account.head, before, before + cost))
         return moved
 
     def take(self, one: Waiting) -> None:

@@ -52,7 +52,9 @@ class Ledger(Record):
         take_over(path)
         self._writer: Writer[Group | Part] = Writer(path, MIGRATIONS, _store, durability, PAGE_BYTES)
         self._journal = Journal(path) if durability == "normal" else None
-        self._open: Group | None = None
+        self.group: Group | None = None
+        """To whose lines what is sure to be one may be added; it `covers` its time and cost then. `None`: `begin` tells
+        to whose."""
         self._gathering: asyncio.TimerHandle | None = None
         self._rolling: asyncio.TimerHandle | None = None
         self._part: Part | None = None
@@ -80,9 +82,9 @@ class Ledger(Record):
 
     def put(self, row: Row | Line, time: float, cost: int | None) -> Group:
         """The same for a row, or a line of one or two, with its time and what it cost."""
-        group = self._open
+        group = self.group
         if group is None:
-            group = self._new(time)
+            group = self.begin(time)
             if group.done:
                 return group
         rows = group.rows
@@ -93,28 +95,17 @@ class Ledger(Record):
             del rows[size:]  # what is no row leaves nothing behind
             raise
         rows.append(COMMA)
-        if time > group.last:
-            group.last = time
-        elif time < group.first:
-            group.first = time
-        if cost:
-            group.cost += cost
+        group.covers(time, cost)
         return group
 
-    def keep(self, line: Line, time: float, cost: int | None) -> Group:
-        """The same for a line that is sure to be one: it is written with the others of its group, in one go."""
-        group = self._open
-        if group is None:
-            group = self._new(time)
-            if group.done:
-                return group
-        group.lines.append(line)
-        if time > group.last:
-            group.last = time
-        elif time < group.first:
-            group.first = time
-        if cost:
-            group.cost += cost
+    def begin(self, time: float) -> Group:
+        """A group for rows of now; one that has failed already if nothing can be written."""
+        why = self._refusal()
+        if why is not None:
+            return refused(LedgerUnavailable(why))
+        self.group = group = Group(time, self._soon)
+        if self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._gathered)
         return group
 
     async def close(self) -> None:
@@ -138,15 +129,6 @@ class Ledger(Record):
             return self._failed
         return self._writer.refusal()
 
-    def _new(self, time: float) -> Group:
-        why = self._refusal()
-        if why is not None:
-            return refused(LedgerUnavailable(why))
-        self._open = group = Group(time, self._soon)
-        if self._gathering is None:
-            self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._gathered)
-        return group
-
     def _soon(self) -> None:
         """Somebody waits: what this turn of the loop queues goes along."""
         asyncio.get_running_loop().call_soon(self._hand_over)
@@ -158,7 +140,7 @@ class Ledger(Record):
 
     def _hand_over(self) -> None:
         """What is queued goes to the disk as one group."""
-        group, self._open = self._open, None
+        group, self.group = self.group, None
         if group is None or not group.close():  # what was to be the first row was none
             return
         group.hurry = None

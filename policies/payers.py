@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from policies.book import Account, Key, Refused, over
 from policies.limits import Charge, Charges, Limit, Rate, Scopes, charges
+from policies.lines import written
+from policies.rows import writable
 
 if TYPE_CHECKING:
     from policies.lease import Slice
@@ -27,12 +29,11 @@ KNOWN = 1024
 class Seen:
     """An account as this process sees it. Money in nano-dollars."""
 
-    __slots__ = ("bucket", "held", "limit", "own", "room", "spent", "start", "told")
+    __slots__ = ("bucket", "head", "held", "limit", "own", "room", "spent", "start", "told")
 
     def __init__(self, bucket: str, start: int) -> None:
         self.bucket, self.start = bucket, start
-        self.limit: int | None = None
-        """Of its budget; `None` if it is a rate's."""
+        self.of(None)
         self.spent = self.held = 0
         """As the store said last."""
         self.own = 0
@@ -41,6 +42,12 @@ class Seen:
         """What slices of this process have free, less all that is spent or held; beside `limit`, so at most 0."""
         self.told = float("-inf")
         """When the store said so."""
+
+    def of(self, limit: int | None) -> None:
+        """`limit`: of its budget; `None` if it is a rate's."""
+        self.limit = limit
+        self.head = written(writable((self.bucket, self.start, limit)))
+        """How the ledger tells of it, before what was spent."""
 
     def saw(self, account: Account, now: float) -> None:
         """What the store says now."""
@@ -155,6 +162,6 @@ class Payers:
         seen = self._seen.get(charge.account)
         if seen is None:
             seen = self._seen[charge.account] = Seen(*charge.account)
-        if charge.limit is not None:
-            seen.limit = charge.amount
+        if charge.limit is not None and seen.limit != charge.amount:
+            seen.of(charge.amount)
         return seen

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 from xxhash import xxh3_64_hexdigest
 
-from experts.base import Answer, Outcome, Request
+from experts.base import Answer, Outcome
 from experts.card import Usage
 from policies.base import Accept, Ask, Decision, State
 from policies.recall import Recall
@@ -21,6 +21,10 @@ UNKNOWN = Usage()
 END = 2048
 """Characters of a long prompt's beginning and end that its fingerprint looks at."""
 LONG = 2 * END
+
+
+Budgets = Sequence[tuple[str, int, int | None, int, int]]
+"""Name, start of the period, amount of the budget, what was spent before and after."""
 
 
 class DecisionRow(Struct, frozen=True, array_like=True, tag="decision"):
@@ -123,7 +127,7 @@ class SettlementRow(Struct, frozen=True, array_like=True, tag="settlement"):
     """Nano-dollars that were spent."""
     price: str
     """The version of the expert's prices."""
-    budgets: Sequence[tuple[str, int, int | None, int, int]] = ()
+    budgets: Budgets = ()
     """Of each account: its name, the Unix second in which its period began, nano-dollars of its budget (`None`: it is a
     rate), and what was spent before and after."""
 
@@ -153,27 +157,6 @@ written: Recall[Mapping[str, Estimate], Raw] = Recall(lambda estimates: Raw(enco
 """Estimates as JSON, once for those that are known."""
 
 
-class Alike(Struct, frozen=True):
-    """What is the same in the lines of decisions that differ in their request, time, draw and allowance only: values as
-    they stand in a longer list, written once."""
-
-    who: Raw
-    """From the key to the probability."""
-    why: Raw
-    rest: Raw
-    """From the estimates on."""
-
-    @classmethod
-    def of(cls, line: Line) -> Alike:
-        """Of all that are like this one."""
-        return cls(_written(line[4:12]), _written(line[14:15]), _written(line[16:]))
-
-    def line(self, request: Request, time: float, draw: float, allowance: int | None) -> Line:
-        """The line of another: the first decision about its request."""
-        name, told = request.id, hash_of(request.prompt)
-        return "decision", name, 0, time, self.who, draw, allowance, self.why, told, self.rest
-
-
 def writable(value: Any) -> Any:
     """The value, or the nearest that can be written: text without what is none, numbers that are not too large."""
     if isinstance(value, list | tuple):
@@ -181,10 +164,6 @@ def writable(value: Any) -> Any:
     if isinstance(value, int):
         return max(min(value, LARGEST), -LARGEST)
     return value if value is None or isinstance(value, float | Raw) else str(value).encode("utf-8", "replace").decode()
-
-
-def _written(values: Line) -> Raw:
-    return Raw(encode(values)[1:-1])
 
 
 def decided(state: State, decision: Decision, step: int, time: float, key: str, policy: str) -> Line:

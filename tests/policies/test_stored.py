@@ -9,8 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from policies.base import Ask
+from policies.groups import Group
 from policies.ledger import GATHER_SECONDS, Ledger, LedgerUnavailable
-from policies.rows import LARGEST, SETTLED, OutcomeRow, SettlementRow, brought, hash_of, readable
+from policies.rows import LARGEST, SETTLED, Line, OutcomeRow, SettlementRow, brought, hash_of, readable
 from policies.schema import connect, reader
 from policies.stored import MIGRATIONS, PAGE_BYTES
 from tests.policies.test_ledger import ANSWER, FAILURE, USAGE, decided, opened
@@ -94,14 +95,22 @@ async def test_what_is_no_row_leaves_nothing_of_itself_among_the_others(path):
         assert [row["decision"] for row in ledger.rows("outcomes")] == ["d1", "d3"]
 
 
+def keep(ledger: Ledger, line: Line, time: float, cost: int | None) -> Group:
+    """Adds a line as books do."""
+    group = ledger.group or ledger.begin(time)
+    group.lines.append(line)
+    group.covers(time, cost)
+    return group
+
+
 async def test_lines_that_were_kept_are_written_with_the_rows_of_their_group(path):
     async with opened(path) as ledger:
         groups = [
-            ledger.keep(brought("d2", 0, ANSWER, 102.0, "price"), 102.0, ANSWER.cost),
+            keep(ledger, brought("d2", 0, ANSWER, 102.0, "price"), 102.0, ANSWER.cost),
             ledger.put(brought("d3", 0, ANSWER, 103.0, "price"), 103.0, ANSWER.cost),
-            ledger.keep(brought("d1", 0, FAILURE, 101.0, ""), 101.0, None),
-            ledger.keep(brought("d4", 0, ANSWER, 102.5, "price"), 102.5, ANSWER.cost),
-            ledger.keep(brought("d5", 0, ANSWER, 103.5, "price"), 103.5, ANSWER.cost),
+            keep(ledger, brought("d1", 0, FAILURE, 101.0, ""), 101.0, None),
+            keep(ledger, brought("d4", 0, ANSWER, 102.5, "price"), 102.5, ANSWER.cost),
+            keep(ledger, brought("d5", 0, ANSWER, 103.5, "price"), 103.5, ANSWER.cost),
         ]
         await groups[0]
         assert all(group is groups[0] for group in groups)
@@ -116,7 +125,7 @@ async def test_a_line_that_cannot_be_written_as_it_is_takes_no_other_with_it(pat
     odder = replace(ANSWER, finish_reason=b"stop", usage=replace(USAGE, estimated=True))
     async with opened(path) as ledger:
         for name, answer in (("d1", odd), ("d2", ANSWER), ("d3", odder)):
-            group = ledger.keep(brought(name, 0, answer, 1.0, "price"), 1.0, 1_500)
+            group = keep(ledger, brought(name, 0, answer, 1.0, "price"), 1.0, 1_500)
         await group
         rows = list(ledger.rows("outcomes"))
     told = [(row["decision"], row["finish_reason"], row["prompt_tokens"], row["estimated"]) for row in rows]
@@ -126,8 +135,8 @@ async def test_a_line_that_cannot_be_written_as_it_is_takes_no_other_with_it(pat
 async def test_nothing_is_kept_of_a_line_where_nothing_can_be_written(path):
     async with opened(path) as ledger:
         pass
-    group = ledger.keep(brought("d1", 0, ANSWER, 1.0, "price"), 1.0, ANSWER.cost)
-    assert (group.lines, group.rows) == ([], b"")
+    group = ledger.begin(1.0)
+    assert ledger.group is None
     with pytest.raises(LedgerUnavailable, match="closed"):
         await group
 
