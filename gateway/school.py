@@ -71,7 +71,7 @@ class Usual(Struct, frozen=True):
     """What the policy asks first."""
     expert: OpenAIHTTP | None
     """Whom that is, if its answer goes straight to the client and its bytes pass through."""
-    watched: Watched | None
+    watched: Watched | None = None
     """How that one has been doing."""
 
 
