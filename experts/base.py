@@ -36,7 +36,7 @@ class Splice(NamedTuple):
     """Bytes by which it is longer then."""
 
 
-class Body(Struct, frozen=True):
+class Body(Struct, frozen=True, gc=False):
     """A client's body in chat's form, and what was read from it: what a request still has of that needs no writing."""
 
     data: bytes
@@ -89,7 +89,7 @@ class Request(Struct, frozen=True):
         return last.prompt if last.messages is self.messages else look(self.messages).prompt
 
 
-class Chunk(Struct, frozen=True):
+class Chunk(Struct, frozen=True, gc=False):
     """A piece of an answer, or a whole one if the request does not stream.
 
     `delta` adds to the message of choice 0. `data` is the expert's own JSON object (`chat.completion`
@@ -108,14 +108,14 @@ class Chunk(Struct, frozen=True):
     """The expert that goes on from here with an answer that another began."""
 
 
-class Timing(Struct, frozen=True):
+class Timing(Struct, frozen=True, gc=False):
     """Seconds since the expert was asked: to its first chunk (`None`: there was none) and to its end."""
 
     first: float | None
     total: float
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """What an expert said, whole."""
 
     expert: str

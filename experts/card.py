@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,7 +24,7 @@ def dollars(amount: int) -> float:
     return amount / NANO
 
 
-class Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True, gc=False):
     """Tokens of one answer, as the expert reported them; `None` is unknown, which is not 0."""
 
     prompt_tokens: int | None = None
@@ -85,6 +86,8 @@ class Price:
     """Of the answer, audio."""
     rates: tuple[int, int] = field(default=(0, 0), init=False, repr=False, compare=False)
     """Nano-dollars per million tokens of the prompt and of the answer that have no price of their own."""
+    least: tuple[int, int, int] = field(default=(0, 0, 1), init=False, repr=False, compare=False)
+    """The same in lowest terms, and for how many tokens that is."""
     told: bytes = field(default=b"", init=False, repr=False, compare=False)
     """As JSON, the kinds whose price is told."""
     version: str = field(default="", init=False, repr=False, compare=False)
@@ -92,7 +95,9 @@ class Price:
 
     def __post_init__(self) -> None:
         told = {kind: getattr(self, kind) for kind in PRICED if getattr(self, kind) is not None}
-        object.__setattr__(self, "rates", (nano(self.prompt), nano(self.completion)))
+        object.__setattr__(self, "rates", rates := (nano(self.prompt), nano(self.completion)))
+        common = math.gcd(*rates, 1_000_000)
+        object.__setattr__(self, "least", (rates[0] // common, rates[1] // common, 1_000_000 // common))
         object.__setattr__(self, "told", orjson.dumps(told))
         object.__setattr__(self, "version", f"{zlib.crc32(self.told):08x}")
 

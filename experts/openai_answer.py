@@ -72,26 +72,26 @@ class _Usage(Struct, gc=False):
     completion_tokens_details: dict[str, Any] | None = None
 
 
-class _Choice(Struct):
+class _Choice(Struct, gc=False):
     message: dict[str, Any]
     finish_reason: Annotated[str, Meta(min_length=1)]
     index: Literal[0] = 0
 
 
-class _Plain(Struct):
-    choices: Annotated[list[_Choice], Meta(min_length=1, max_length=1)]
+class _Plain(Struct, gc=False):
+    choices: tuple[_Choice]
     usage: _Usage
     error: None = None
     object: Literal["chat.completion", ""] = ""
 
 
-class _Part(Struct):
+class _Part(Struct, gc=False):
     delta: dict[str, Any]
     finish_reason: str | None = None
     index: Literal[0] = 0
 
 
-class _Event(Struct):
+class _Event(Struct, gc=False):
     choices: Annotated[list[_Part], Meta(max_length=1)]
     usage: _Usage | None = None
     error: None = None
@@ -115,8 +115,8 @@ def usual(body: bytes, price: Price, expert: str, timing: Timing) -> Answer | No
         usage = _read(told)
         return Answer(expert, choice.message, choice.finish_reason, usage, price.tokens(usage), timing, body)
     prompt, completion = told.prompt_tokens, told.completion_tokens
-    fresh, said = price.rates
-    cost = -(-(prompt * fresh + completion * said) // 1_000_000)
+    fresh, said, tokens = price.least
+    cost = -(-(prompt * fresh + completion * said) // tokens)
     return Answer(expert, choice.message, choice.finish_reason, Usage(prompt, completion), cost, timing, body)
 
 

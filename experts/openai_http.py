@@ -173,16 +173,15 @@ class OpenAIHTTP:
         if request.hops or not head:
             head = self._ready_head(hops=request.hops)
         until = self._deadlines if request.deadline is None else self.limits.deadlines(request.deadline)
-        client, style, splice = self._client, self._style, None
-        if body is not None and body.splices and request.options is body.options and request.messages is body.messages:
-            splice = body.splices.get(style)
         try:
-            if body is None or splice is None or len(data := body.data) >= LONG:
-                return client.send(head, written(request, self.served, self.counts, style), until, sink)
-            before, stays, after, more = splice
-            size = len(data) + more
-            length = LENGTHS.get(size) or length_of(size)
-            return client.submit(b"".join((head, length, before, data[stays], after)), until, sink)
+            if body is not None and (known := body.splices) and request.options is body.options:
+                splice = known.get(self._style) if request.messages is body.messages else None
+                if splice is not None and len(data := body.data) < LONG:
+                    before, stays, after, more = splice
+                    length = LENGTHS.get(len(data) + more) or length_of(len(data) + more)
+                    return self._client.submit(b"".join((head, length, before, data[stays], after)), until, sink)
+            whole = written(request, self.served, self.counts, self._style)
+            return self._client.send(head, whole, until, sink)
         except HTTPError as error:
             raise of_transport(error) from error
 

@@ -23,7 +23,7 @@ OPENING = frozenset({"system", "developer", "user"})
 """Who speaks before the first answer."""
 
 
-class Reading(Struct, frozen=True):
+class Reading(Struct, frozen=True, gc=False):
     """What was found."""
 
     messages: Sequence[Message]

@@ -30,13 +30,15 @@ LINES = re.compile(
     r"|(?:Called|Running) the \w+ tool with the following input:[^\n]*)$",  # opencode
     re.MULTILINE,
 )
+MARKS = frozenset("#[C")
+"""How the first of such lines may begin."""
 RULES = re.compile(r"\n#+ \*SEARCH/REPLACE block\* Rules:|\n#+ \*File listing\* Rules:|\nI am not sharing any files")
 """What aider says after the human's words."""
 
 
 def bare(text: str) -> str:
     """The human's words; empty if there are none."""
-    if "<" not in text and not text.startswith(("#", "[", "C")) and ("#" not in text or "\n#" not in text):
+    if "<" not in text and text[:1] not in MARKS and ("#" not in text or "\n#" not in text):
         return text  # one letter is looked for many times quicker than two
     return _bare(text)
 

@@ -55,6 +55,12 @@ def test_no_usage_costs_more_than_was_reserved_for_as_many_tokens(price, usage):
     assert price.per_token or most == 0
 
 
+@given(st.builds(Price, st.floats(0, 100), st.floats(0, 100)), st.integers(0, 10**9), st.integers(0, 10**9))
+def test_rates_in_lowest_terms_are_the_same_rates(price, prompt, completion):
+    fresh, said, tokens = price.least
+    assert -(-(prompt * fresh + completion * said) // tokens) == price.tokens(Usage(prompt, completion))
+
+
 def test_the_details_are_read_in_each_dialect():
     details = {"cached_tokens": 1, "cache_write_tokens": 2, "audio_tokens": 3, "image_tokens": 4}
     said = {"reasoning_tokens": 5, "audio_tokens": 6}
