@@ -27,7 +27,8 @@ LARGEST = 128 * 1024
 LONG = 8 * 1024
 """Bytes of a body whose words are not copied before they are read."""
 text = Decoder(str).decode
-"""A JSON string. Raises ValueError."""
+"""A JSON string. Raises ValueError. Quicker than `loads` where letters of Latin have accents, not where many are
+escaped."""
 MARK, MARKED = "\0", b"\\u0000"
 """What stands for the words: no text has it that was not escaped."""
 NEEDLE = 32
@@ -101,14 +102,10 @@ def long(body: bytes, begin: int, end: int) -> str:
     at once, reading at one."""
     written = memoryview(body)[begin:end]
     if body.find(b"\\", begin, end) < 0:
-        try:
-            said = str(written[1:-1], "ascii")
-        except UnicodeDecodeError:
-            pass
-        else:
-            if len(dumps(said)) == len(written):
-                return said
-    found: str = loads(written)
+        said = str(written[1:-1], "latin-1")
+        if said.isascii() and len(dumps(said)) == len(written):
+            return said
+    found: str = loads(written) if body.isascii() else text(written)
     return found
 
 
