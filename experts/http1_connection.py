@@ -101,15 +101,16 @@ class Connection(Wire):
         else:
             self._told(exchange, start, headers(data[:start]))
             self._received = len(data)
-            self._body(exchange, data[start:], over=True)
+            self._whole(exchange, data[start:])
 
     def _opens(self, exchange: Exchange, data: bytes, start: int) -> None:
         """A stream begins under a known head, which the parser is to see only if it must see what follows."""
         if start > self.pool.head_bytes:
             self._parse(exchange, data)
             return
-        self._unfed, self._between = data[:start], True
-        self._told(exchange, start, self.pool.opening.headers)
+        opening = self.pool.opening
+        self._unfed, self._between = opening.head, True
+        self._told(exchange, start, opening.headers)
         if start < len(data) and self.exchange is not None:
             self._chunks(exchange, data[start:])
 
@@ -120,7 +121,14 @@ class Connection(Wire):
             self._parse(exchange, data)
             return
         self._received += len(data)
-        self._body(exchange, body, over)
+        exchange.touched, exchange.came = self.pool.time(), over
+        if body:
+            exchange.flowing = True
+            exchange.sink.on_data(body)
+        if over:
+            self._finish()
+        elif not self._watched and body:
+            self._watch()
 
     def _parse(self, exchange: Exchange, data: bytes) -> None:
         try:
@@ -157,18 +165,15 @@ class Connection(Wire):
         self._received, self._status, self._framed, self._keep = start, 200, True, True
         exchange.sink.on_head(200, headers)
 
-    def _body(self, exchange: Exchange, body: bytes, over: bool) -> None:
-        """Tells the sink of a piece that the parser has not seen; `over`: it is the last."""
+    def _whole(self, exchange: Exchange, body: bytes) -> None:
+        """Tells the sink of a body that the parser has not seen."""
         if self.exchange is None:  # cancelled by its own sink
             return
-        exchange.touched, exchange.came = self.pool.time(), over
+        exchange.touched, exchange.came = self.pool.time(), True
         if body:
             exchange.flowing = True
             exchange.sink.on_data(body)
-        if over:
-            self._finish()
-        elif not self._watched and body:
-            self._watch()
+        self._finish()
 
     def eof_received(self) -> None:
         self._ended()
@@ -215,7 +220,11 @@ class Connection(Wire):
             if exchange.paused:
                 self.transport.resume_reading()
             self.exchange = None
-            self._reset()
+            if self._unfed:  # the parser has seen nothing
+                self._unfed, self._received, self._status = b"", 0, 0
+                self._framed = self._keep = self._watched = self._between = self._busy = False
+            else:
+                self._reset()
             self.pool.free(self)
         else:
             self.pool.forget(exchange)

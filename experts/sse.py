@@ -41,6 +41,8 @@ class Reader(Struct, eq=False):
     _name: bytes = b""
     _after_cr: bool = False
     _at_start: bool = True
+    _idle: bool = True
+    """Whether nothing of an event waits."""
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that end in this piece. Raises TooLong."""
@@ -50,7 +52,7 @@ class Reader(Struct, eq=False):
     def whole(self, piece: bytes) -> list[bytes] | None:
         """What the events say that this piece is made of, if they are whole, have one line each and no names, and
         nothing else is in it; else `None`."""
-        if self._pending or self._data or self._name or piece[:6] != b"data: " or piece[-2:] != b"\n\n":
+        if not self._idle or piece[:6] != b"data: " or piece[-2:] != b"\n\n":
             return None
         parts = piece[6:-2].split(b"\n\ndata: ")
         said = b"".join(parts)
@@ -61,7 +63,7 @@ class Reader(Struct, eq=False):
 
     def skips(self, size: int) -> bool:
         """Whether whole events of as many bytes may be left out here: nothing of another one waits."""
-        return size <= self.most and not (self._pending or self._data or self._name or self._after_cr)
+        return self._idle and size <= self.most and not self._after_cr
 
     def _feed(self, piece: bytes) -> list[Event]:
         if not piece:
@@ -77,6 +79,7 @@ class Reader(Struct, eq=False):
             self._pending.clear()
             self._pending_size = 0
         self._keep(rest)
+        self._idle = not (self._pending or self._data or self._name)
         return events
 
     def _keep(self, part: bytes) -> None:

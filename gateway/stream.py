@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from orjson import JSONDecodeError, loads
@@ -65,12 +66,11 @@ class Stream(Hearing, kw_only=True, eq=False):
         )
 
     def on_head(self, status: int, headers: Headers) -> None:
-        super().on_head(status, headers)
-        kind = dict(headers).get(b"content-type", b"")
+        self.status, self.headers = status, headers
+        self.open = status == 200 and _events(dict(headers).get(b"content-type", b""))
         cap = room(self)
-        self.calm = sys.maxsize if cap is None else cap
-        self.most = MOST_LETTERS * self.calm
-        self.open = status == 200 and kind.split(b";")[0].strip().lower() == EVENTS
+        self.calm = calm = sys.maxsize if cap is None else cap
+        self.most = MOST_LETTERS * calm
 
     def on_data(self, data: bytes) -> None:
         if self.quick and (out := self.alike.taken(data, self)) is not None:
@@ -90,8 +90,10 @@ class Stream(Hearing, kw_only=True, eq=False):
     def at_once(self, data: bytes) -> bool:
         """A read as it came: goes on if it is one chunk like the last one; whether it did."""
         alike, line = self.alike, self.line
+        if data[alike.end] != alike.tail:
+            return False
         frame = alike.frames.get(len(data)) or alike.frame(len(data))
-        if data[frame.head] != frame.theirs or data[alike.end] != alike.tail:
+        if data[frame.head] != frame.theirs:
             return False
         said = data[frame.words]
         try:
@@ -123,7 +125,7 @@ class Stream(Hearing, kw_only=True, eq=False):
     def read(self, data: bytes) -> None:
         """The events of a piece; held back until they say something. Raises ExpertError and TooLong."""
         out: list[bytes] = []
-        parts, last = self.reader.whole(data), self.last
+        parts, last, letters = self.reader.whole(data), self.last, self.letters
         try:
             if parts is None:
                 done = self.slowly(data, out)
@@ -138,7 +140,7 @@ class Stream(Hearing, kw_only=True, eq=False):
             raise
         if done:
             self.held += out
-            self.end()
+            self.end(letters)
             return
         self.pass_on(out)
         if out and self.last is not last:
@@ -146,7 +148,7 @@ class Stream(Hearing, kw_only=True, eq=False):
         if self.begun:
             self.arm()
         elif self.letters or not self.plain or self.finish_reason:  # it says more than the name of a role
-            self.life.when_durable(None, self.begin)
+            self.say()
 
     def arm(self) -> None:
         """The next read may go on without being parsed, if nothing waits that came before it."""
@@ -156,6 +158,18 @@ class Stream(Hearing, kw_only=True, eq=False):
         self.quick = quick = self.reader.skips(LARGEST_READ)
         if self.exchange is not None:
             self.exchange.quick = self.at_once if quick and alike.before else None
+
+    def say(self) -> None:
+        """Begins, once the decision is in the ledger."""
+        life = self.life
+        decided = life.recorded
+        if life.gone or not decided or not decided.done or decided.error:
+            life.when_durable(None, self.begin)
+            return
+        try:
+            self.begin()
+        except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
+            life.refuse(error)
 
     def begin(self) -> None:
         """The head and what was held, unless another expert has taken over since."""
@@ -182,24 +196,25 @@ class Stream(Hearing, kw_only=True, eq=False):
             self.exchange.pause()
             self.line.on_writable = self.exchange.resume
 
-    def end(self) -> None:
-        """The expert said that it is done. Raises ExpertError unless the answer is whole."""
-        self.progress.end()
+    def end(self, letters: int = -1) -> None:
+        """The expert said that it is done, and the answer is whole; so many letters were not held back."""
         self.ended, self.quick = True, False
-        if self.exchange is not None:
-            self.exchange.quick = None
-            self.exchange.hasten(SECONDS_TO_END)
+        exchange, life = self.exchange, self.life
+        if exchange is not None:
+            exchange.quick = None
+            if not exchange.came:
+                exchange.hasten(SECONDS_TO_END)
         if rest := self.progress.rest():
             self.note(rest)
             self.events.of(rest)
         self.row = row = self.settle(self.answer(), "answered")
-        last = row or self.life.recorded  # groups end in the order in which they were begun
+        last = row or life.recorded  # groups end in the order in which they were begun
         if last is None or last.done:
             self.recorded()
         else:
             last.then(self.recorded)
-            if self.begun and self.held:  # what must wait for a disk is not to keep words back
-                asyncio.get_running_loop().call_soon(self.let_go)
+            if self.begun and (self.letters > letters or not self.plain):
+                asyncio.get_running_loop().call_soon(self.let_go)  # words do not wait for a disk
 
     def let_go(self) -> None:
         """What is held goes to the client, if it is still there."""
@@ -208,10 +223,17 @@ class Stream(Hearing, kw_only=True, eq=False):
 
     def recorded(self) -> None:
         """The answer is in the ledger, or cannot be."""
-        row, recorded = self.row, self.life.recorded
-        if (row is not None and row.error) or (recorded is not None and recorded.error):
+        row, life = self.row, self.life
+        decided = life.recorded
+        if not life.gone and row and not row.error and decided and not decided.error:
+            try:
+                self.finish()
+            except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
+                life.refuse(error)
+            return
+        if (row is not None and row.error) or (decided is not None and decided.error):
             self.let_go()
-        self.life.durable(row, self.finish)
+        life.durable(row, self.finish)
 
     def cut(self) -> None:
         """The expert goes on beyond what was reserved for it: the answer ends here, as if it had kept to its cap."""
@@ -228,18 +250,20 @@ class Stream(Hearing, kw_only=True, eq=False):
 
     def finish(self) -> None:
         """What is still owed, and the end of the stream."""
+        life, held = self.life, self.held
         if not self.begun:
             self.begin()
-        self.held.append(self.events.end(self.life.total, self.life.usage))
-        self.life.turn.finish(b"".join(self.held))
-        self.held.clear()
-        self.life.over()
+        held.append(self.events.end(life.total, life.usage))
+        life.turn.finish(b"".join(held))
+        held.clear()
+        life.over()
 
     def on_end(self) -> None:
         if not self.open:
             super().on_end()
         elif not self.ended:
             try:
+                self.progress.end()
                 self.end()
             except ExpertError as error:
                 self.failed(error)
@@ -265,3 +289,9 @@ class Stream(Hearing, kw_only=True, eq=False):
             super().failed(error)
             return
         self.life.when_durable(self.fail(error), lambda: self.life.hand_on(self, self.events, error))
+
+
+@lru_cache(maxsize=256)
+def _events(kind: bytes) -> bool:
+    """Whether a content type is that of a stream of events."""
+    return kind.split(b";")[0].strip().lower() == EVENTS

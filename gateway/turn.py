@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct, field
 
-from experts.card import NANO
 from experts.slots import slotted
 from gateway.chat import money
 from gateway.http import Handler, Headers, HTTPCall
@@ -25,6 +24,12 @@ STATUS_LINES = {each.value: b"HTTP/1.1 %d %s\r\n" % (each.value, each.phrase.enc
 STATUSES = {status: str(status) for status in (*STATUS_LINES, LEFT)}
 """As Prometheus is told of them."""
 CLOSE = b"connection: close\r\n"
+EVENTS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+"""What begins the head of a stream."""
 
 
 class Head(Struct, eq=False):
@@ -114,35 +119,24 @@ class Turn(Struct, eq=False):
 
     def answer(self, expert: str, cost: int, body: bytes) -> None:
         """A whole 200 of JSON in one write, with what explains it; `cost` in nano-dollars."""
-        line, name = self.line, self.id
-        if cost >= NANO or line.closing or self.old:
-            told = (b"x-lyceum-expert", expert.encode()), (b"x-lyceum-decision", name.encode())
-            self.respond(200, [(b"content-type", b"application/json"), *told, (b"x-lyceum-cost", money(cost))], body)
-            return
-        self.status = 200
-        head = (
-            f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-lyceum-expert: {expert}\r\n"
-            f"x-lyceum-decision: {name}\r\nx-lyceum-cost: 0.{str(cost).zfill(9)}\r\n"
-            f"content-length: {len(body)}\r\nx-request-id: {name}\r\n\r\n"
-        )
-        send = line.send  # called as a method it would be looked for in the class each time
-        send(head.encode() + body)
-        line.over(self)
+        told = (b"x-lyceum-expert", expert.encode()), (b"x-lyceum-decision", self.id.encode())
+        self.respond(200, [(b"content-type", b"application/json"), *told, (b"x-lyceum-cost", money(cost))], body)
 
     def stream(self, expert: str, data: bytes) -> None:
         """The head of a stream of events, with what explains it, and the first of them in one write."""
         line, name = self.line, self.id
-        self.status, self.chunked = 200, not self.old
-        if self.old:
-            line.closing = True
-        close = "connection: close\r\n" if line.closing else ""
-        framing = "" if self.old else "transfer-encoding: chunked\r\n"
+        if line.closing or self.old:
+            told = (b"x-lyceum-expert", expert.encode()), (b"x-lyceum-decision", name.encode())
+            self.put(data, self.open(200, [*EVENTS, *told]))
+            return
+        self.status, self.chunked = 200, True
         head = (
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
             f"x-accel-buffering: no\r\nx-lyceum-expert: {expert}\r\nx-lyceum-decision: {name}\r\n"
-            f"{framing}{close}x-request-id: {name}\r\n\r\n"
+            f"transfer-encoding: chunked\r\nx-request-id: {name}\r\n\r\n{len(data):x}\r\n"
         )
-        self.put(data, head.encode())
+        send = line.send
+        send(b"".join((head.encode(), data, b"\r\n")))
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole answer in one write."""
@@ -161,15 +155,18 @@ class Turn(Struct, eq=False):
 
     def put(self, data: bytes, head: bytes = b"") -> None:
         """A piece of the body, after the head if it is still to be sent."""
-        self.line.send(b"".join((head, sized(len(data)), data, b"\r\n")) if self.chunked else head + data)
+        send = self.line.send
+        send(b"".join((head, sized(len(data)), data, b"\r\n")) if self.chunked else head + data)
 
     def finish(self, data: bytes = b"") -> None:
         """The last piece and the end."""
+        line = self.line
+        send = line.send
         if self.chunked:
-            self.line.send(sized(len(data)) + data + b"\r\n0\r\n\r\n" if data else b"0\r\n\r\n")
+            send(b"".join((sized(len(data)), data, b"\r\n0\r\n\r\n")) if data else b"0\r\n\r\n")
         elif data:
-            self.line.send(data)
-        self.line.over(self)
+            send(data)
+        line.over(self)
 
     def _head(self, status: int, headers: Headers, framing: bytes) -> bytes:
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
