@@ -15,6 +15,7 @@ from rich.console import Console
 from bench.speed import machine, table
 from bench.speed.arithmetic import middle
 from bench.speed.deciding import decisions
+from bench.speed.held import TIMES, held_workers
 from bench.speed.interpreter import interpreter
 from bench.speed.load import Generator
 from bench.speed.measure import FULL, SMALL, Session, flat
@@ -77,7 +78,7 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
     names = chosen(args)
     report: dict[str, Any] = {**machine.origin(), "size": args.size, "plan": asdict(plan), "targets": {}, "missing": {}}
     ours, theirs = cores()
-    steps = plan.steps * (1 + len(args.interpreter) + len(names)) + 2 * plan.rounds * len(plan.levels)
+    steps = plan.steps * (1 + len(args.interpreter) + len(names)) + 2 * plan.rounds * (len(plan.levels) + TIMES)
     with progress(steps) as bar:
         with upstream(theirs) as direct, Generator(theirs) as generator:
             session = Session(generator, direct, plan, bar)
@@ -87,6 +88,7 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
             for path in args.interpreter:
                 otherwise(session, path, report)
             report["workers"] = workers(session)
+            report["held"] = held_workers(session)
             for name in names:
                 beside(session, name, report)
             if args.embedding:

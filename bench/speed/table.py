@@ -52,7 +52,19 @@ def requests_table(report: Figures) -> tuple[list[str], Rows]:
         rates = [_rate(workers["levels"], c) if c in workers["levels"] else NOTHING for c in levels]
         memory = pair(workers["rss_idle_mb"], workers["rss_after_mb"])
         rows.append([f"lyceum, {workers['count']} workers", NOTHING, memory, *cpu, *rates])
-    return titles, rows
+    return titles, rows + held_rows(report.get("held", {}), levels)
+
+
+def held_rows(held: Figures, levels: Sequence[str]) -> Rows:
+    """One worker and two, each held to the same share of a core."""
+    rows = []
+    for name, words in (("one", "1 worker held to {} of a core"), ("two", "2 workers held to {} of a core each")):
+        if name in held:
+            cpu = [number(held[name]["cpu_us"]) if c == held["level"] else NOTHING for c in levels]
+            rates = [number(held[name]["requests_per_second"]) if c == held["level"] else NOTHING for c in levels]
+            share = f"{held['share']:.0%}"
+            rows.append([f"lyceum, {words.format(share)}", NOTHING, NOTHING, *cpu, *rates])
+    return rows
 
 
 def _rate(levels: Figures, level: str) -> str:
@@ -99,8 +111,21 @@ def notes(report: Figures) -> list[str]:
         lines.append(f"{name}: {value if isinstance(value, str) else number(value, 1)}")
     if "missing" in report.get("workers", {}):
         lines.append(f"two workers: {report['workers']['missing']}")
+    lines += held_notes(report.get("held", {}))
     lines += [f"{name} is missing: {reason}" for name, reason in report.get("missing", {}).items()]
     return lines
+
+
+def held_notes(held: Figures) -> list[str]:
+    """How many times the requests of one held worker two answer, or why nobody knows."""
+    if "missing" in held:
+        return [f"workers held to a share of a core: {held['missing']}"]
+    if not held:
+        return []
+    what = f"two workers, each held to {held['share']:.0%} of a core, beside one held so, {held['level']} at once"
+    used = " and ".join(f"{share:.0%}" for share in reversed(held["used"]))
+    counted = f"median of the {held['counted']} of {held['turns']} turns in which the one had its share"
+    return [f"{what}: {held['times']:.2f} times the requests a second, {counted}; of their shares they used {used}"]
 
 
 def caption(report: Figures) -> str:
