@@ -37,9 +37,11 @@ CHECKED = frozenset((*TYPES, *NUMBERS, *COUNTS))
 
 def parse(body: bytes, request_id: str) -> Request:
     """The request of a body. Raises APIError with the `param` at fault."""
-    known = framed(body, request_id)
-    if known is not None:
-        return known
+    return framed(body, request_id) or parsed(body, request_id)
+
+
+def parsed(body: bytes, request_id: str) -> Request:
+    """The same of a body whose frame is not known."""
     try:
         fields = loads(body)
     except orjson.JSONDecodeError as error:
@@ -156,15 +158,13 @@ MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
 
 def renamed(data: bytes, model: str) -> bytes:
     """A JSON object with another `model`, every other byte as it was, where there is but one such key."""
-    if data.count(KEY) != 1:
-        return orjson.dumps({**orjson.loads(data), "model": model})
-    if model in NAMES:
+    alone = data.count(KEY) == 1
+    if alone and model in NAMES:
         theirs, ours = NAMES[model]
         out = data.replace(theirs, ours, 1)
         if out != data or theirs == ours and theirs in data:
             return out
-    named = MODEL.search(data)
-    if named is None:
+    if not (alone and (named := MODEL.search(data))):
         return orjson.dumps({**orjson.loads(data), "model": model})
     theirs, ours = named.group(), b'"model":' + orjson.dumps(model)
     if len(NAMES) >= MOST_NAMES:

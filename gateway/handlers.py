@@ -19,6 +19,7 @@ from gateway.born import AUTO, born, policy_of
 from gateway.custom_chat import in_functions, translated
 from gateway.errors import APIError
 from gateway.explained import Explaining, explained_by
+from gateway.frames import framed
 from gateway.habits import follows, habit_of
 from gateway.http import Handler, HTTPCall, Reply, send_error, send_json
 from gateway.idempotency import Idempotency, Recorder
@@ -118,7 +119,8 @@ class Door:
         if not head.hot:
             return False
         try:
-            key, request = head.key or self.keys.of(head), chat.parse(turn.body, turn.id)
+            key, body, name = head.key or self.keys.of(head), turn.body, turn.id
+            request = framed(body, name) or chat.parsed(body, name)
             turn.by = life = hot.Hot(school, request, school.policy, AUTO, key, turn=turn, door=self)
             habit = head.habit
             if habit is None or habit.options is not request.options:

@@ -120,7 +120,7 @@ class Life(Struct, eq=False):
     def foreseen(self, usual: Usual, now: float) -> Ask | Accept:
         """The first decision where it is known beforehand, its row queued; `now`: monotonic."""
         self.usual, self.step = None, 0
-        school, request, key, first = self.school, self.request, self.key, usual.first
+        school, key, first = self.school, self.key, usual.first
         books, dice = school.books, school.draw  # called as a method it would be looked for in the class each time
         money, draw = books.money, dice()
         payer = money.fresh.get(key)
@@ -136,7 +136,7 @@ class Life(Struct, eq=False):
             first is None
             or draw < first.draw
             or (allowance is not None and allowance < first.needs)
-            or not (books.keys.open or books.permit(key, request.model, usual.catalog) is usual.catalog)
+            or not (books.keys.open or books.permit(key, self.request.model, usual.catalog) is usual.catalog)
         ):
             return self.decide(self.policy, usual.catalog, (), draw)
         ask = first.ask
