@@ -39,9 +39,11 @@ class Frame(Struct, frozen=True):
     """A body of the usual shape without the text of its last message."""
 
     before: bytes
-    """To the quotation mark at the text's beginning."""
+    """To the quotation mark at the text's beginning; it stands at `front`."""
     after: bytes
-    """From the one at its end."""
+    """From the one at its end; it stands at `back`."""
+    front: slice
+    back: slice
     begin: int
     """Where the text as it is written begins in a body, and where it ends, from the end."""
     end: int
@@ -78,7 +80,7 @@ def framed(body: bytes, request_id: str) -> Request | None:
     no such frame, or what is within is no JSON string. One string in the place of another leaves all else as it was:
     the shape, the depth, and that no key stands twice."""
     for frame in FRAMES:
-        if body.startswith(frame.before) and body.endswith(frame.after):
+        if body[frame.front] == frame.before and body[frame.back] == frame.after:
             break
     else:
         return None
@@ -156,6 +158,8 @@ def learned(before: bytes, after: bytes) -> Frame | None:
     return Frame(
         before,
         after,
+        slice(len(before)),
+        slice(-len(after), None),
         len(before) - 1,
         1 - len(after),
         model,
