@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -12,11 +11,12 @@ from pathlib import Path
 from experts.base import SetupError
 from policies import journal
 from policies.journal import Part
+from policies.repair import sums
 from policies.schema import connect
 from policies.stored import MIGRATIONS, PAGE_BYTES
 from policies.writer import begin
 
-INSERT = "INSERT INTO groups (first, last, cost, lines, checksum) VALUES (?, ?, ?, ?, ?)"
+INSERT = "INSERT INTO groups (first, last, cost, lines, checksum, sums) VALUES (?, ?, ?, ?, 0, ?)"
 KNOWN = "SELECT generation FROM journals WHERE owner = ?"
 NOTE = "INSERT OR REPLACE INTO journals VALUES (?, ?)"
 
@@ -28,7 +28,7 @@ def insert(
     parts = [part for each in lines for part in (b",", each)]
     parts[0] = b"["
     rows = b"".join((*parts, b"]"))
-    connection.execute(INSERT, (first, last, cost, rows, zlib.crc32(rows)))
+    connection.execute(INSERT, (first, last, cost, rows, sums(rows)))
 
 
 def bring_in(connection: sqlite3.Connection, part: Part) -> None:

@@ -1,8 +1,8 @@
 """A file beside the ledger's, to which a process appends its rows until they are brought in: a write without a wait.
 
 What was appended survives kill -9 of its process, since the system has it. Each process writes files of its own, each
-under a lock, and each is brought in once: whoever opens the ledger takes over those whose process has died. A line is a
-checksum, the times of the earliest and the latest row, what they cost, and the rows.
+under a lock, and each is brought in once: whoever opens the ledger takes over those whose process has died. A line is
+the sums of what follows: the times of the earliest and the latest row, what they cost, and the rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from policies.groups import Group
-from policies.repair import repaired
+from policies.repair import PIECE, WIDTH, proven, repaired, sums
 from policies.rows import encode
 
 logger = getLogger("lyceum")
@@ -93,13 +93,13 @@ class Journal:
         if self._part is None:
             self._part = self._next()
         lines = group.rows
-        head = b"%b %b %d [" % (encode(group.first), encode(group.last), group.cost)
-        checksum = zlib.crc32(b"]", zlib.crc32(lines, zlib.crc32(head)))
-        line = b"".join((b"%08x %b" % (checksum, head), lines, b"]\n"))
-        if os.pwrite(self._part.file, line, self._size) != len(line):
+        rest = b"".join((b"%b %b %d [" % (encode(group.first), encode(group.last), group.cost), lines, b"]"))
+        line = sums(rest), b" ", rest, b"\n"
+        size = len(line[0]) + len(rest) + 2
+        if os.pwritev(self._part.file, line, self._size) != size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._size += len(line)
-        self._part.take(group.first, group.last, group.cost, lines, len(line))
+        self._size += size
+        self._part.take(group.first, group.last, group.cost, lines, size)
 
     def roll(self) -> Part | None:
         """What was appended since the last time; what comes next goes to another file."""
@@ -166,20 +166,26 @@ def entries(content: bytes) -> Iterator[Entry]:
     """The sound lines; a last one that is not whole was never acknowledged."""
     *lines, _ = content.split(b"\n")
     for number, line in enumerate(lines):
-        checksum, _, rest = line.partition(b" ")
-        try:
-            entry = _entry(int(checksum, 16), rest)
-        except ValueError:
-            if number < len(lines) - 1:  # else: what is left of one that did not fit
-                logger.warning("a line of the ledger's journal is damaged and lost")
-            continue
-        yield entry
+        rest = _summed(line[9:], line[:8]) if line[8:9] == b" " else None
+        if rest is None:
+            rest = _proven(line)
+        if rest is not None:
+            first, last, cost, rows = rest.split(b" ", 3)
+            yield Entry(float(first), float(last), int(cost), rows)
+        elif number < len(lines) - 1:  # else: what is left of one that did not fit
+            logger.warning("a line of the ledger's journal is damaged and lost")
 
 
-def _entry(checksum: int, rest: bytes) -> Entry:
-    """Raises ValueError if the line is damaged beyond mending."""
-    sound = rest if zlib.crc32(rest) == checksum else repaired(rest, checksum)
-    if sound is None:
-        raise ValueError("damaged")
-    first, last, cost, rows = sound.split(b" ", 3)
-    return Entry(float(first), float(last), int(cost), rows)
+def _proven(line: bytes) -> bytes | None:
+    """What follows a line's sums, if it is sound or can be mended; the whole line's length tells theirs."""
+    width = -(-(len(line) - 1) // (PIECE + WIDTH)) * WIDTH
+    return proven(line[width + 1 :], line[:width])
+
+
+def _summed(rest: bytes, checksum: bytes) -> bytes | None:
+    """The same of a line with a checksum, as older releases wrote it."""
+    try:
+        told = int(checksum, 16)
+    except ValueError:
+        return None
+    return rest if zlib.crc32(rest) == told else repaired(rest, told)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from policies import journal, prices
 from policies.journal import Entry
-from policies.repair import repaired
+from policies.repair import proven, repaired, sums
 from policies.rows import KINDS, decode, readable
 from policies.schema import reader
 
@@ -81,7 +81,7 @@ class Record:
     def damaged(self) -> list[Damage]:
         """The groups whose checksum is wrong, or the sum that stands beside them. Reads the whole file."""
         with closing(reader(self.path)) as connection:
-            rows = connection.execute("SELECT row, lines, checksum, cost FROM groups ORDER BY row")
+            rows = connection.execute("SELECT row, lines, checksum, sums, cost FROM groups ORDER BY row")
             return [damage for row in rows if (damage := _damage(row)) is not None]
 
     def _lines(self, since: float, until: float, holding: str = "") -> Iterator[list[Any]]:
@@ -116,7 +116,7 @@ def _lines(
     """The lines of groups and entries that overlap a time; without those that lie `within` it, if that is wanted."""
     where = "last >= :since AND first < :until AND instr(lines, CAST(:holding AS BLOB)) > 0"
     also = "" if within else " AND NOT (first >= :since AND last < :until)"
-    query = f"SELECT row, lines, checksum FROM groups WHERE {where}{also} ORDER BY row"  # noqa: S608 - our own names
+    query = f"SELECT row, lines, checksum, sums FROM groups WHERE {where}{also} ORDER BY row"  # noqa: S608 - our own names
     for row in connection.execute(query, {"since": since, "until": until, "holding": holding}):
         yield from decode(_sound(row))
     text = holding.encode()
@@ -130,19 +130,29 @@ def _lines(
 def _sound(row: sqlite3.Row) -> bytes:
     """The lines of a group as they were written; none if that cannot be told. Damage is said in the log."""
     lines: bytes = row["lines"]
-    if zlib.crc32(lines) == row["checksum"]:
+    if _intact(row):
         return lines
-    mended = repaired(lines, row["checksum"])
+    mended = _mended(row)
     logger.warning("group %d of the ledger is damaged, %s", row["row"], "a bit was mended" if mended else "and lost")
     return mended or b"[]"
 
 
 def _damage(row: sqlite3.Row) -> Damage | None:
-    lines = row["lines"]
-    if zlib.crc32(lines) != row["checksum"]:
-        return Damage(row["row"], repaired(lines, row["checksum"]) is not None)
-    cost = sum(readable(line).get("cost") or 0 for line in decode(lines))
+    if not _intact(row):
+        return Damage(row["row"], _mended(row) is not None)
+    cost = sum(readable(line).get("cost") or 0 for line in decode(row["lines"]))
     return None if cost == row["cost"] else Damage(row["row"], True)
+
+
+def _intact(row: sqlite3.Row) -> bool:
+    """Whether a group is as it was written: by its sums, or the checksum that older releases wrote."""
+    lines, told = row["lines"], row["sums"]
+    return bool(zlib.crc32(lines) == row["checksum"] if told is None else sums(lines) == told)
+
+
+def _mended(row: sqlite3.Row) -> bytes | None:
+    lines, told = row["lines"], row["sums"]
+    return repaired(lines, row["checksum"]) if told is None else proven(lines, told)
 
 
 def born_of(decision: str) -> float | None:

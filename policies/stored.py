@@ -97,6 +97,11 @@ def hashes_of_policies(connection: sqlite3.Connection) -> None:
     connection.execute(_view("decisions", "decision"))
 
 
+def sums_of_pieces(connection: sqlite3.Connection) -> None:
+    """Groups have the sums of their pieces in the place of a checksum; those of older releases have none."""
+    connection.execute("ALTER TABLE groups ADD COLUMN sums BLOB")
+
+
 def _opened(values: list[object]) -> list[object]:
     """A decision's values with their JSON as lists; estimates had no name inside."""
     *others, estimates = values
@@ -130,4 +135,5 @@ MIGRATIONS = (
     prices,
     settled_together,
     hashes_of_policies,
+    sums_of_pieces,
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import zlib
 from contextlib import closing
 from typing import Any
 
@@ -139,6 +140,22 @@ async def test_nothing_is_kept_of_a_line_where_nothing_can_be_written(path):
     assert ledger.group is None
     with pytest.raises(LedgerUnavailable, match="closed"):
         await group
+
+
+async def test_groups_of_an_older_release_are_read_and_mended_by_their_checksum(path):
+    async with opened(path) as ledger:
+        for name in ("d1", "d2", "d3"):
+            await ledger.write(OutcomeRow.of(name, 0, ANSWER, 1.0))
+    with closing(sqlite3.connect(path)) as connection:
+        for (lines,) in connection.execute("SELECT lines FROM groups").fetchall():
+            told = zlib.crc32(lines), lines
+            connection.execute("UPDATE groups SET sums = NULL, checksum = ? WHERE lines = ?", told)
+        connection.execute("UPDATE groups SET lines = CAST(replace(lines, 'd2', 'd6') AS BLOB) WHERE row = 2")
+        connection.execute("UPDATE groups SET lines = CAST(replace(lines, 'd3', 'XX') AS BLOB) WHERE row = 3")
+        connection.commit()
+    async with opened(path) as ledger:
+        assert [row["decision"] for row in ledger.rows("outcomes")] == ["d1", "d2"]
+        assert ledger.damaged() == [(2, True), (3, False)]
 
 
 async def test_rows_of_the_first_layout_are_taken_over(path):
