@@ -15,7 +15,7 @@ from rich.console import Console
 from bench.speed import machine, table
 from bench.speed.arithmetic import middle
 from bench.speed.deciding import decisions
-from bench.speed.held import TIMES, held_workers
+from bench.speed.held import TIMES, WINDOWS, held_workers
 from bench.speed.interpreter import interpreter
 from bench.speed.load import Generator
 from bench.speed.measure import FULL, SMALL, Session, flat
@@ -78,7 +78,8 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
     names = chosen(args)
     report: dict[str, Any] = {**machine.origin(), "size": args.size, "plan": asdict(plan), "targets": {}, "missing": {}}
     ours, theirs = cores()
-    steps = plan.steps * (1 + len(args.interpreter) + len(names)) + 2 * plan.rounds * (len(plan.levels) + TIMES)
+    steps = plan.steps * (1 + len(args.interpreter) + len(names))
+    steps += plan.rounds * (2 * len(plan.levels) + TIMES * WINDOWS)
     with progress(steps) as bar:
         with upstream(theirs) as direct, Generator(theirs) as generator:
             session = Session(generator, direct, plan, bar)

@@ -2,13 +2,15 @@
 
 Two workers that may use all of two cores share the second with generator and upstream on a machine that has but two,
 and then the figure is about the machine. Held ones need no more than their shares, so twice the workers may do twice
-the work, and what is missing to that is what the second one costs the first.
+the work, and what is missing to that is what the second one costs the first. One worker is measured on both cores in
+turn: whoever shares a core with generator and upstream is woken for less.
 """
 
 from __future__ import annotations
 
 import os
-from statistics import median
+from collections.abc import Sequence
+from statistics import mean, median
 from typing import Any
 
 import psutil
@@ -23,8 +25,10 @@ SHARE = 0.4
 """Of a core, for each worker."""
 COUNT = 2
 LEVEL = 64
-TIMES = 3
+TIMES = 2
 """So many short windows instead of a usual one, in turns: a neighbour's work meets one worker and two."""
+WINDOWS = 3
+"""In a turn: one worker on each core, and two."""
 GIVEN = 0.9
 """A turn counts in which the one worker had so much of its share: less means that others of the machine had it. Two
 that use less of theirs, since they wait for each other, count as they are."""
@@ -39,12 +43,13 @@ def held_workers(session: Session) -> Figures:
         return {"missing": "there is one core only"}
     with gateway(session.direct, ours) as one, gateway(session.direct, ours | theirs, COUNT) as two:
         workers = workers_of(two)
-        for worker, core in zip(workers, (*ours, *theirs), strict=False):
+        on = (*ours, *theirs)[:COUNT]
+        for worker, core in zip(workers, on, strict=True):
             pin(worker, core)
         others = [each.pid for each in members(two.pid or 0) if each.pid not in workers]
         try:
             with held([[one.pid or 0], [*others, workers[0]], workers[1:]], SHARE):
-                turns = [turn(session, one, two, odd=number % 2 == 1) for number in range(TIMES * session.plan.rounds)]
+                turns = [turn(session, one, two, on[:: -1 if n % 2 else 1]) for n in range(TIMES * session.plan.rounds)]
         except NoQuota as error:
             return {"missing": f"no process can be held to a share of a core here: {error}"}
     return counted(turns)
@@ -61,12 +66,16 @@ def pin(process: int, core: int) -> None:
         os.sched_setaffinity(int(thread), {core})
 
 
-def turn(session: Session, one: Target, two: Target, odd: bool) -> Figures:
-    """A short window of each, in the other order each time."""
-    found: Figures = {}
-    for name, target in (("two", two), ("one", one)) if odd else (("one", one), ("two", two)):
-        found[name] = flat(session.run(target, "closed", LEVEL, seconds=session.plan.seconds / TIMES))
-    return found
+def turn(session: Session, one: Target, two: Target, on: Sequence[int]) -> Figures:
+    """A short window of one worker on the first of these cores, of two on both, and of one on the second."""
+
+    def window(target: Target) -> Figures:
+        return flat(session.run(target, "closed", LEVEL, seconds=session.plan.seconds / TIMES))
+
+    pin(one.pid or 0, on[0])
+    before, both = window(one), window(two)
+    pin(one.pid or 0, on[1])
+    return {"alone": [before, window(one)], "two": both}
 
 
 def used(figures: Figures, workers: int) -> float:
@@ -76,7 +85,7 @@ def used(figures: Figures, workers: int) -> float:
 
 def counted(turns: list[Figures]) -> Figures:
     """The figures of those turns that count."""
-    given = [each for each in turns if used(each["one"], 1) > GIVEN]
+    given = [each for each in turns if min(used(one, 1) for one in each["alone"]) > GIVEN]
     if not given:
         return {"missing": f"one worker never had {SHARE:.0%} of a core: the machine has other work"}
     return summed(given) | {"turns": len(turns), "counted": len(given)}
@@ -84,11 +93,18 @@ def counted(turns: list[Figures]) -> Figures:
 
 def summed(turns: list[Figures]) -> Figures:
     """Medians of the turns; `times` is that of their ratios."""
+    alone = [[one["requests_per_second"] for one in each["alone"]] for each in turns]
     return {
         "share": SHARE,
         "count": COUNT,
         "level": str(LEVEL),
-        **middle(turns),
-        "times": median(each["two"]["requests_per_second"] / each["one"]["requests_per_second"] for each in turns),
-        "used": [median(used(each[name], count) for each in turns) for name, count in (("one", 1), ("two", COUNT))],
+        "one": middle([one for each in turns for one in each["alone"]]),
+        "two": middle([each["two"] for each in turns]),
+        "times": median(
+            each["two"]["requests_per_second"] / mean(rates) for each, rates in zip(turns, alone, strict=True)
+        ),
+        "used": [
+            median(used(one, 1) for each in turns for one in each["alone"]),
+            median(used(each["two"], COUNT) for each in turns),
+        ],
     }

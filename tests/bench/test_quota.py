@@ -130,6 +130,8 @@ def test_a_group_without_the_file_of_limits_is_removed_and_those_of_a_killed_ben
 def test_a_turn_counts_only_if_the_one_worker_had_its_share(monkeypatch):
     full, half = FIGURES | {"cpu_us": 4000.0}, FIGURES | {"cpu_us": 2000.0}
     assert (held.used(full, 1), held.used(full, 2), held.used(half | {"cpu_us": None}, 1)) == (1.0, 0.5, 0.0)
-    found = held.counted([{"one": full, "two": FIGURES}, {"one": half, "two": full}])
-    assert (found["times"], found["counted"], found["turns"]) == (1.0, 1, 2)
-    assert "the machine has other work" in held.counted([{"one": half, "two": full}])["missing"]
+    twice = full | {"requests_per_second": 300.0}
+    found = held.counted([{"alone": [full, twice], "two": twice}, {"alone": [full, half], "two": full}])
+    assert (found["times"], found["counted"], found["turns"]) == (1.5, 1, 2)
+    assert found["one"]["requests_per_second"] == 200.0
+    assert "the machine has other work" in held.counted([{"alone": [full, half], "two": full}])["missing"]
