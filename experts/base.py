@@ -116,7 +116,8 @@ class Timing(Struct, frozen=True, gc=False):
 
 
 class Answer(Struct, frozen=True, gc=False):
-    """What an expert said, whole."""
+    """What an expert said, whole. Where nobody has asked for the message yet it is in `data` alone, and
+    `openai_answer.read` finds it: no policy is told of such an answer."""
 
     expert: str
     message: Message

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import msgspec
 import orjson
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from experts.base import Answer, BrokenOff, Chunk, ExpertError, Timing
 from experts.card import Price, Usage
 from experts.openai_errors import broken
+from experts.reading import Message
 
 MOST_TOKENS = 1_000_000_000
 """A count beyond it is no count."""
@@ -72,8 +75,12 @@ class _Usage(Struct, gc=False):
     completion_tokens_details: dict[str, Any] | None = None
 
 
+class _Message(Struct, gc=False):
+    """An object of which nothing is read."""
+
+
 class _Choice(Struct, gc=False):
-    message: dict[str, Any]
+    message: _Message
     finish_reason: Annotated[str, Meta(min_length=1)]
     index: Literal[0] = 0
 
@@ -102,8 +109,23 @@ _decoded = msgspec.json.Decoder(_Plain).decode
 _decoded_event = msgspec.json.Decoder(_Event).decode
 
 
+UNREAD: Message = MappingProxyType({})
+"""The message of an answer that is in its bytes alone, as hardly anybody wants to see it: `read` finds it."""
+
+
+def read(answer: Answer) -> Answer:
+    """An answer with its message."""
+    if answer.message is not UNREAD or answer.data is None:
+        return answer
+    try:
+        choice = first_choice(orjson.loads(answer.data))
+    except orjson.JSONDecodeError:  # a number in it is larger than any
+        choice = None
+    return replace(answer, message=choice["message"] if choice else {})
+
+
 def usual(body: bytes, price: Price, expert: str, timing: Timing) -> Answer | None:
-    """A plain answer as almost all servers write it; any other is looked at key by key."""
+    """A plain answer as almost all servers write it, its message unread; any other is looked at key by key."""
     try:
         if not body.isascii():
             body.decode()  # what is not looked at is UTF-8, too
@@ -113,11 +135,11 @@ def usual(body: bytes, price: Price, expert: str, timing: Timing) -> Answer | No
     choice, told = plain.choices[0], plain.usage
     if told.prompt_tokens_details or told.completion_tokens_details:
         usage = _read(told)
-        return Answer(expert, choice.message, choice.finish_reason, usage, price.tokens(usage), timing, body)
+        return Answer(expert, UNREAD, choice.finish_reason, usage, price.tokens(usage), timing, body)
     prompt, completion = told.prompt_tokens, told.completion_tokens
     fresh, said, tokens = price.least
     cost = -(-(prompt * fresh + completion * said) // tokens)
-    return Answer(expert, choice.message, choice.finish_reason, Usage(prompt, completion), cost, timing, body)
+    return Answer(expert, UNREAD, choice.finish_reason, Usage(prompt, completion), cost, timing, body)
 
 
 def _read(told: _Usage) -> Usage:

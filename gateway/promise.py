@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from experts.base import Chunk, ExpertError, Failure, Outcome, Request
 from experts.card import Usage
+from experts.openai_answer import read
 from experts.slots import slotted
 from gateway.fares import NATIVE, TEMPLATE_TOKENS, Fare, choices
 from policies.accounts import Accounts
@@ -158,7 +159,7 @@ def absurd(tally: Tally, usage: Usage) -> bool:
     """Whether a usage counts more tokens than there are bytes, or than the expert can read."""
     if not tally.chunks:
         answer = tally.life.answered  # a whole answer is looked at only now
-        tally.note(tally.last if answer is None else Chunk(answer.message, answer.finish_reason, answer.usage))
+        tally.note(tally.last if answer is None else Chunk(read(answer).message, answer.finish_reason, answer.usage))
     said = (usage.completion_tokens or 0) - (usage.reasoning_tokens or 0)
     most = sum(map(len, tally.said)) + TEMPLATE_TOKENS  # letters: never more than bytes, and quicker to count
     if tally.plain and said > most:

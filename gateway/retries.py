@@ -15,6 +15,7 @@ import orjson
 from msgspec.structs import replace
 
 from experts.base import Answer, Request
+from experts.openai_answer import read
 from gateway.shelf import Shelf
 from policies.pick import Only
 from policies.rows import OutcomeRow
@@ -47,6 +48,7 @@ class Retries:
         answer = life.outcomes[0] if life.policy_name == NAME else life.answered
         if life.request.stream or not isinstance(answer, Answer):
             return
+        answer = read(answer)
         if recorded:
             answer = replace(answer, cost=0)
         try:

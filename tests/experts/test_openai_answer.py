@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from experts.base import Answer, Chunk, ExpertError, Timing
 from experts.card import Price, Usage
-from experts.openai_answer import Progress, usual
+from experts.openai_answer import UNREAD, Progress, read, usual
 from experts.openai_http import piece, whole
 from experts.sse import Event
 
@@ -56,7 +56,7 @@ def test_an_answer_read_in_one_step_is_the_one_read_key_by_key(answer):
     body = orjson.dumps(answer) if fits(answer) else b"{}"
     for price in (PRICE, Price(), Price(reasoning=1.0)):
         answer = usual(body, price, "e", TIMING)
-        assert answer is None or answer == answered(whole(body, Progress(price)))
+        assert answer is None or read(answer) == answered(whole(body, Progress(price)))
 
 
 TIMING = Timing(0.25, 0.5)
@@ -82,10 +82,23 @@ def test_usage_and_cost_are_read_with_their_details():
     detailed = b'{"prompt_tokens":3,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":1,"audio_tokens":0}}'
     for body, usage in ((COUNTED, Usage(3, 2)), (USUAL % detailed, Usage(3, 2, 1, audio_tokens=0))):
         answer = usual(body, PRICE, "e", TIMING)
-        assert answer == Answer("e", {"content": "a"}, "stop", usage, PRICE.tokens(usage), TIMING, body)
+        assert answer is not None
+        assert read(answer) == Answer("e", {"content": "a"}, "stop", usage, PRICE.tokens(usage), TIMING, body)
     free = usual(COUNTED, Price(), "e", TIMING)
     assert free is not None
     assert free.cost == 0
+
+
+def test_a_message_is_read_when_somebody_asks_for_it():
+    answer = usual(COUNTED, PRICE, "e", TIMING)
+    assert answer is not None
+    assert answer.message is UNREAD
+    assert read(read(answer)).message == {"content": "a"}
+    huge = usual(COUNTED.replace(b'"a"', b'"a","x":1e999'), PRICE, "e", TIMING)
+    assert huge is not None
+    assert read(huge).message == {}
+    spoken = Answer("e", {"content": "b"}, data=COUNTED)
+    assert read(spoken) is spoken
 
 
 @pytest.mark.parametrize(
