@@ -95,7 +95,7 @@ class Books:
         like = id(usual), life.key, request.model, life.policy_name
         known = self._alike.get(like)
         alike = self._like(like, life, usual) if known is None else known[1]
-        told = hash_of(request.prompt)
+        told = life.told or hash_of(request.prompt)
         group = ledger.group
         if group is None:
             group = ledger.begin(now)

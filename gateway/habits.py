@@ -18,6 +18,7 @@ from gateway.errands import errand
 from gateway.hops import HEADER
 from gateway.sessions import ANY, hashed
 from policies.base import Policy
+from policies.rows import hash_of
 
 if TYPE_CHECKING:
     from gateway.life import Life
@@ -58,11 +59,14 @@ def follows(life: Life, habit: Habit) -> bool:
     school, found = life.school, LAST[0]
     if found.messages is not life.request.messages or not school.health.calm or school.retries.waiting[0]:
         return False
-    usual = habit.usual.get(found.letters // CHARACTERS_PER_TOKEN)
+    usual, said = habit.usual.get(found.letters // CHARACTERS_PER_TOKEN), found.texts[-1]
     if usual is None or errand(found, habit.options):
         return False
     life.policy_name, life.policy = habit.policy_name, habit.policy
-    life.session = hashed(found.texts, found.letters)
+    told = hash_of(said)
+    life.session = hashed(found.texts, found.letters, told)
+    if said is found.prompt:
+        life.told = told
     life.demand, life.catalog, life.usual = usual.demand, usual.catalog, usual
     if habit.stream:
         life.stream = True

@@ -59,6 +59,8 @@ class Life(Struct, eq=False):
     """Of the last answer, counted by us where the expert told nothing."""
     session: int = 0
     """The hash of the conversation's name; 0: it has none."""
+    told: str = ""
+    """The fingerprint of its prompt, if that is known."""
     sticky: str | None = None
     """Who answered the conversation last."""
     answered: Answer | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from experts.base import Request
 from experts.reading import OPENING, Reading
+from policies.rows import hash_of
 
 if TYPE_CHECKING:
     from gateway.life import Life
@@ -65,11 +66,11 @@ def named(headers: Mapping[bytes, bytes], request: Request) -> int:
     return hash(told) if isinstance(told, str) else 0
 
 
-def hashed(texts: tuple[str, ...], letters: int) -> int:
+def hashed(texts: tuple[str, ...], letters: int, told: str = "") -> int:
     """Of what was said; where that is much, of a long text's length, beginning and end: what is between costs time and
-    tells nothing more."""
+    tells nothing more. `told`: the last text's fingerprint, if that is known."""
     if letters <= WHOLE:
-        return hash(texts)
+        return hash((texts[:-1], told or hash_of(texts[-1])))
     ends = (said if len(said) <= LONG else (len(said), said[:END], said[-END:]) for said in texts)
     return hash(tuple(ends))
 

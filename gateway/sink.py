@@ -117,12 +117,12 @@ class Plain(Call, eq=False):
                 row = self.settle(answer, "answered")
             else:  # the same, where there is little to look at
                 self.settled, life.answered = True, answer
-                if answer.cost:
-                    life.total += answer.cost
+                life.total += answer.cost or 0
                 watched = health.watched[expert.name]
                 del watched.waiting[self]
-                if len(watched.plain.told) < RECENT:
-                    watched.plain.told.append(seconds / work_of(self, answer.usage))
+                told = watched.plain.told
+                if len(told) < RECENT:
+                    told.append(seconds / work_of(self, answer.usage))
                 row = school.books.settled(self, answer, "answered")
             self.body, self.row = body, row
         except ExpertError as error:
@@ -132,8 +132,10 @@ class Plain(Call, eq=False):
         else:
             if row is None or row.done:
                 self.send()
-            else:
-                row.then(self.send)
+            else:  # as its own `then`
+                if not row.waiting and row.hurry is not None:
+                    row.hurry()
+                row.waiting.append(self.send)
 
     def send(self) -> None:
         """The answer to the client, once it is in the ledger; an error, if it could not be recorded."""
