@@ -93,8 +93,10 @@ def framed(body: bytes, request_id: str) -> Request | None:
     messages, texts = (*frame.earlier, {**frame.last, "content": said}), (*frame.texts, said)
     words = (frame.human and bare(said)) or words_of(known.roles, texts)
     LAST[0] = Reading(messages, known.roles, texts, known.letters + letters, known.kinds, words, known.fresh)
-    size = frame.size + (letters if said.isascii() else len(said.encode()))
-    came = Body(body, messages, options, size, frame.plain, frame.named, frame.splices)
+    bytes_said = letters
+    if not said.isascii():  # letters that are no ASCII where they came are not escaped: what came is as long, or longer
+        bytes_said = len(said.encode()) if body.isascii() else size + frame.end - frame.begin - 2
+    came = Body(body, messages, options, frame.size + bytes_said, frame.plain, frame.named, frame.splices)
     return Request(messages, options, frame.model, request_id, body=came)
 
 
