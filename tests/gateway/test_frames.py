@@ -160,7 +160,7 @@ def test_tools_their_calls_and_images_are_framed_as_they_would_be_read(earlier, 
 @pytest.mark.parametrize("write", WRITERS)
 def test_the_size_of_a_framed_body_bounds_what_a_model_reads(write):
     taught(write)
-    for said in ("hello", "line\nby line", "äöü", "日本" * 100, "ä \"said\"\n" * 2000):
+    for said in ("hello", "line\nby line", "äöü", "日本" * 100, 'ä "said"\n' * 2000):
         request, data = parse(body(said, write), "id"), body(said)
         assert request.body is not None
         assert len(said.encode()) + len(SYSTEM["content"]) < request.body.size <= len(data)
