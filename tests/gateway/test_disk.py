@@ -17,9 +17,9 @@ durability = "{durability}"
 """
 FAULTS = {
     "fsync fails": ('["fsync", "fdatasync"]', "EIO", "full"),
-    "the disk is full": ('["pwrite64"]', "ENOSPC", "normal"),
-    "the file system has become read-only": ('["pwrite64"]', "EROFS", "normal"),
-    "writes fail": ('["pwrite64"]', "EIO", "full"),
+    "the disk is full": ('["pwrite64", "pwritev", "pwritev2"]', "ENOSPC", "normal"),
+    "the file system has become read-only": ('["pwrite64", "pwritev", "pwritev2"]', "EROFS", "normal"),
+    "writes fail": ('["pwrite64", "pwritev", "pwritev2"]', "EIO", "full"),
 }
 
 

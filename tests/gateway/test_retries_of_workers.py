@@ -18,7 +18,7 @@ from tests.gateway.processes import Gateway, running, until
 SHOP = """
 [experts.shop]
 use = "tests.gateway.disk_breaker:DiskBreaker"
-calls = ["pwrite64"]
+calls = ["pwrite64", "pwritev", "pwritev2"]
 error = "ENOSPC"
 bill = "{bill}"
 price = {{ prompt = 1.0, completion = 2.0 }}

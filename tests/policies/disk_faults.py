@@ -7,8 +7,24 @@ import struct
 from collections.abc import Iterable
 
 NUMBERS = {
-    "x86_64": {"seccomp": 317, "fsync": 74, "fdatasync": 75, "pwrite64": 18, "write": 1},
-    "aarch64": {"seccomp": 277, "fsync": 82, "fdatasync": 83, "pwrite64": 68, "write": 64},
+    "x86_64": {
+        "seccomp": 317,
+        "fsync": 74,
+        "fdatasync": 75,
+        "pwrite64": 18,
+        "pwritev": 296,
+        "pwritev2": 328,
+        "write": 1,
+    },
+    "aarch64": {
+        "seccomp": 277,
+        "fsync": 82,
+        "fdatasync": 83,
+        "pwrite64": 68,
+        "pwritev": 70,
+        "pwritev2": 287,
+        "write": 64,
+    },
 }[platform.machine()]
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
