@@ -86,7 +86,8 @@ class Journal:
         self._path, self._owner = path, f"{os.getpid():x}.{secrets.token_hex(6)}"
         self._generation = 0
         self._part: Part | None = None
-        self._size = 0
+        self.size = 0
+        """Bytes of the file that is being written."""
 
     def append(self, group: Group) -> None:
         """Keeps a group's rows, once it is closed. Raises OSError: then nothing of it counts."""
@@ -96,14 +97,14 @@ class Journal:
         rest = b"".join((b"%b %b %d [" % (encode(group.first), encode(group.last), group.cost), lines, b"]"))
         line = sums(rest), b" ", rest, b"\n"
         size = len(line[0]) + len(rest) + 2
-        if os.pwritev(self._part.file, line, self._size) != size:
+        if os.pwritev(self._part.file, line, self.size) != size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._size += size
+        self.size += size
         self._part.take(group.first, group.last, group.cost, lines, size)
 
     def roll(self) -> Part | None:
         """What was appended since the last time; what comes next goes to another file."""
-        part, self._part, self._size = self._part, None, 0
+        part, self._part, self.size = self._part, None, 0
         return part
 
     def _next(self) -> Part:

@@ -37,8 +37,9 @@ may lose the last seconds before it loses power; nothing is ever damaged."""
 
 GATHER_SECONDS = 0.005
 """How long rows gather for which nobody waits: decisions, while the experts work."""
-ROLL_SECONDS = 0.25
-"""How long a journal's file gathers before it is brought into the ledger's."""
+ROLL_SECONDS, ROLL_BYTES = 1.0, 2 << 20
+"""How long a journal's file gathers before it is brought into the ledger's, and how much: each time pages of the file
+are written anew, and readers look through the journals."""
 
 LedgerUnavailable = StoreUnavailable
 """The row is not durable: no answer may be given that is not recorded."""
@@ -155,6 +156,8 @@ class Ledger(Record):
         self._failed = None
         if self._rolling is None:
             self._rolling = asyncio.get_running_loop().call_later(ROLL_SECONDS, self._roll)
+        elif self._part is None and self._journal.size > ROLL_BYTES:
+            self._roll()
         group.end()
 
     def _fail(self, error: OSError) -> LedgerUnavailable:

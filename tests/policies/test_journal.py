@@ -177,6 +177,20 @@ async def test_no_file_is_brought_in_before_an_earlier_one_and_they_do_not_pile_
     await ledger.close()
 
 
+async def test_what_has_gathered_is_brought_in_at_once_if_it_is_much(path, monkeypatch):
+    monkeypatch.setattr(policies.ledger, "ROLL_SECONDS", 3600.0)
+    monkeypatch.setattr(policies.ledger, "ROLL_BYTES", 700)
+    ledger = Ledger.open(path, "normal")
+    for number in range(20):
+        await ledger.write(outcome(number))
+        assert len(found(path)) <= 2, "one is written, one is brought in"
+    while in_file(path) < 10:
+        await asyncio.sleep(0.01)
+        await ledger.write(outcome(100 + in_file(path)))
+    assert set(names(ledger)) >= {f"d{number}" for number in range(20)}
+    await ledger.close()
+
+
 async def test_what_cannot_be_brought_in_at_the_end_is_at_the_next_start(path, monkeypatch):
     monkeypatch.setattr(policies.writer, "BUSY_SECONDS", 0.01)
     ledger = Ledger.open(path, "normal")
