@@ -5,13 +5,13 @@ from __future__ import annotations
 import email.utils
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from experts.base import ExpertError, Rejected, Unavailable
-from experts.http1_exchange import ConnectFailed, Headers, HTTPError, ProtocolBroken, TimedOut, TooBusy
+from experts.http1_exchange import ConnectFailed, HTTPError, ProtocolBroken, TimedOut, TooBusy
 
 LONGEST_WAIT = 24 * 3600.0
 """Seconds; a Retry-After beyond it is a mistake, not advice."""
@@ -41,7 +41,7 @@ WORD = re.compile(r"[\w.\-\[\]]{1,64}")
 LONGEST_MESSAGE, LONGEST_READ = 300, 4000
 
 
-def of_status(status: int, headers: Headers, body: bytes, now: float) -> ExpertError:
+def of_status(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, now: float) -> ExpertError:
     """The error that a non-2xx answer means. `now` is the wall clock's second, for dates in Retry-After."""
     about = _about(_load(body))
     about["status"] = status

@@ -63,9 +63,7 @@ class Leaving(Sink):
     def on_data(self, data: bytes) -> None:
         call = self.call
         if not (isinstance(call, Stream) and call.open):
-            call.parts.append(data)
-            call.size += len(data)
-            if call.size > call.expert.limits.answer_bytes:
+            if call.larger(data):
                 self.drop(BrokenOff("the answer is larger than its cap"))
             return
         try:
@@ -82,9 +80,9 @@ class Leaving(Sink):
         streamed = isinstance(call, Stream) and call.open
         try:
             if call.status != 200:
-                raise of_status(call.status, call.headers, b"".join(call.parts), time.time())
+                raise of_status(call.status, call.headers, call.came(), time.time())
             if not streamed:
-                call.note(whole(b"".join(call.parts), call.expert.progress()))
+                call.note(whole(call.came(), call.expert.progress()))
         except ExpertError as error:
             self.fail(error)
         else:

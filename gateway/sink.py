@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from msgspec import field
 from orjson import JSONDecodeError
 
 from experts.base import BrokenOff, ExpertError, Timing
@@ -34,8 +34,9 @@ class Call(Tally, eq=False):
     expert: OpenAIHTTP
     exchange: Exchange | None = None
     status: int = 0
-    headers: Headers = field(default_factory=list)
-    parts: list[bytes] = field(default_factory=list)
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    parts: list[bytes] | None = None
+    """What a body is read in that does not come whole; `size`: bytes of them."""
     size: int = 0
 
     def on_head(self, status: int, headers: Headers) -> None:
@@ -43,14 +44,24 @@ class Call(Tally, eq=False):
 
     def on_data(self, data: bytes) -> None:
         """Keeps a body that is read whole: a plain answer, or an error."""
-        self.parts.append(data)
-        self.size += len(data)
-        if self.size > self.expert.limits.answer_bytes:
+        if self.larger(data):
             self.drop(BrokenOff("the answer is larger than its cap", cost=self.answer().cost))
 
+    def larger(self, data: bytes) -> bool:
+        """Keeps a piece of a body; whether that is larger than its cap now."""
+        if self.parts is None:
+            self.parts = []
+        self.parts.append(data)
+        self.size += len(data)
+        return self.size > self.expert.limits.answer_bytes
+
+    def came(self) -> bytes:
+        """The body that was kept."""
+        parts = self.parts or ()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
     def on_end(self) -> None:
-        parts = self.parts
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        body = self.came()
         if self.status != 200:
             self.failed(of_status(self.status, self.headers, body, time.time()))
             return
