@@ -126,9 +126,20 @@ class Connection(Wire):
             exchange.flowing = True
             exchange.sink.on_data(body)
         if over:
-            self._finish()
+            self._ends(exchange)
         elif not self._watched and body:
             self._watch()
+
+    def _ends(self, exchange: Exchange) -> None:
+        """The end of an answer of which the parser has seen nothing: as `_finish`, where nothing else is going on."""
+        if self._busy or self.exchange is not exchange or self.transport.is_closing():
+            self._finish()
+            return
+        exchange.done, self.exchange = True, None
+        self._unfed, self._received, self._status = b"", 0, 0
+        self._framed = self._keep = self._watched = self._between = False
+        self.pool.free(self)
+        exchange.sink.on_end()
 
     def _parse(self, exchange: Exchange, data: bytes) -> None:
         try:
@@ -220,11 +231,7 @@ class Connection(Wire):
             if exchange.paused:
                 self.transport.resume_reading()
             self.exchange = None
-            if self._unfed:  # the parser has seen nothing
-                self._unfed, self._received, self._status = b"", 0, 0
-                self._framed = self._keep = self._watched = self._between = self._busy = False
-            else:
-                self._reset()
+            self._reset()
             self.pool.free(self)
         else:
             self.pool.forget(exchange)

@@ -238,9 +238,14 @@ class Progress:
             return None
         if event is None or event.choices or event.usage is None:
             return None
-        self.begun, self._told = True, self.whole
-        self._usage = usage = _read(event.usage)
-        return usage, self.cost(usage) if self._told else None
+        self.begun, self._told, told = True, bool(self._finished) and not self._open, event.usage
+        if told.prompt_tokens_details or told.completion_tokens_details:
+            self._usage = usage = _read(told)
+            return usage, self.cost(usage) if self._told else None
+        prompt, completion = told.prompt_tokens, told.completion_tokens
+        self._usage = usage = Usage(prompt, completion)
+        fresh, said, tokens = self._price.least
+        return usage, -(-(prompt * fresh + completion * said) // tokens) if self._told else None
 
     def _alone(self, told: _Usage | None, data: bytes) -> Chunk:
         """The chunk of an event without a choice."""

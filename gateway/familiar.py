@@ -45,6 +45,10 @@ class Familiar(Struct, eq=False):
     said: slice = slice(0)
     our_before: bytes = b""
     our_after: bytes = b""
+    last: bytes = b""
+    """What follows the words in a chunk of HTTP, `end`: where that stands, and `our_last`: in ours."""
+    end: slice = slice(0)
+    our_last: bytes = b""
     unlike: int = 0
     """Streams in a row that began in another way."""
 
@@ -93,6 +97,8 @@ class Familiar(Struct, eq=False):
         if alike.our_before.startswith(sent) and alike.after.endswith(END):
             self.before, self.after = alike.before[found.end() :], alike.after[: -len(END)]
             self.our_before, self.our_after = alike.our_before[len(sent) :], alike.our_after
+            after, ours = alike.after + b"\r\n", alike.our_after + b"\r\n"
+            self.last, self.our_last, self.end = after, ours, slice(-len(after), None)
             begin, end = len(self.before), -len(self.after)
             self.head, self.tail, self.said = slice(begin), slice(end, None), slice(begin - 1, end + 1)
 
@@ -100,8 +106,14 @@ class Familiar(Struct, eq=False):
         """What stands around the words of a stream that begins its events with these names, if that is known."""
         if self.before is NOTHING:
             return
-        before, after = b"".join((HEAD, names, self.before)), self.after + END
-        alike.goes_on(before, after, sent + self.our_before, self.our_after)
+        alike.before, alike.after = before, after = b"".join((HEAD, names, self.before)), self.last[:-2]
+        alike.our_before, alike.our_after = ours, our_after = sent + self.our_before, self.our_after
+        alike.around, alike.room = len(ours) + len(our_after), len(before) + len(after) + 2
+        alike.tail, alike.end = self.last, self.end
+        alike.our_tail = self.our_last if alike.chunked else our_after
+        alike.inner = b"", b""  # events among others are taken by their names
+        if alike.frames:
+            alike.frames.clear()
 
 
 def _one(event: bytes, delta: Any) -> bool:

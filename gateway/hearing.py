@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+from functools import lru_cache
+
 from msgspec import field
 from orjson import JSONDecodeError, loads
 
 from experts import sse
+from experts.http1_exchange import Headers
 from experts.openai_answer import Progress
 from experts.openai_http import piece
 from experts.slots import slotted
 from gateway import chat
 from gateway.alike import HEAD, Alike
+from gateway.cap import MOST_LETTERS, room
 from gateway.familiar import Familiar
 from gateway.sink import Call
 
-DONE = b"[DONE]"
+EVENTS, DONE = b"text/event-stream", b"[DONE]"
 
 
 @slotted
@@ -29,8 +34,20 @@ class Hearing(Call, kw_only=True, eq=False):
     names: bytes = b""
     """What the events begin with, where they are of a familiar kind; `sent`: what the client's begin with."""
     sent: bytes = b""
+    open: bool = False
+    """Whether a stream comes."""
+    calm: int = 0
+    """Chunks up to which an answer keeps to its cap for certain; `most`: letters."""
+    most: int = 0
     held: list[bytes] = field(default_factory=list)
     """Events that wait: for the head, or for the last one."""
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self.status, self.headers = status, headers
+        self.open = status == 200 and _events(dict(headers).get(b"content-type", b""))
+        cap = room(self)
+        self.calm = calm = sys.maxsize if cap is None else cap
+        self.most = MOST_LETTERS * calm
 
     def hear(self, parts: list[bytes], out: list[bytes]) -> None:
         """Notes what whole events say, and adds the client's to `out`. Raises ExpertError."""
@@ -122,3 +139,9 @@ class Hearing(Call, kw_only=True, eq=False):
         alike.learn(data, self.last, out)
         if alike.before:
             self.kind.words(alike)
+
+
+@lru_cache(maxsize=256)
+def _events(kind: bytes) -> bool:
+    """Whether a content type is that of a stream of events."""
+    return kind.split(b";")[0].strip().lower() == EVENTS

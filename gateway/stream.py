@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from orjson import JSONDecodeError, loads
 
 from experts import sse
-from experts.base import ExpertError
-from experts.http1_exchange import Headers, HTTPError
+from experts.base import Answer, ExpertError
+from experts.http1_exchange import HTTPError
+from experts.openai_answer import Progress
 from experts.openai_errors import of_transport
 from experts.openai_http import SECONDS_TO_END, OpenAIHTTP, no_stream
 from experts.slots import slotted
 from gateway import chat
 from gateway.alike import TRIES, Alike
-from gateway.cap import LENGTH, MOST_LETTERS, beyond, room
+from gateway.cap import LENGTH, beyond
 from gateway.familiar import familiar
 from gateway.hearing import DONE, Hearing
+from gateway.outliers import FLOOR_SECONDS, RECENT, work_of
 from gateway.turn import Line
 from policies.groups import Group
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 LARGEST_READ = 256 * 1024
 """Bytes that come from an expert at once, at most."""
-EVENTS = b"text/event-stream"
 
 
 @slotted
@@ -39,13 +38,9 @@ class Stream(Hearing, kw_only=True, eq=False):
     line: Line
     row: Group | None = None
     begun: bool = False
-    open: bool = False
     ended: bool = False
     quick: bool = False
     """Whether the next read may go on without being parsed, if it is like one before."""
-    calm: int = 0
-    """Chunks up to which an answer keeps to its cap for certain; `most`: letters."""
-    most: int = 0
 
     @classmethod
     def of(cls, life: Hot, expert: OpenAIHTTP, now: float) -> Stream:
@@ -59,18 +54,11 @@ class Stream(Hearing, kw_only=True, eq=False):
             now,
             events=events,
             reader=sse.Reader(expert.limits.answer_bytes),
-            progress=expert.progress(),
+            progress=Progress(expert.card.price, expert.counts),
             line=turn.line,
             alike=Alike(not turn.old, expert.name),
             kind=familiar(expert.name, model, events.wants_usage),
         )
-
-    def on_head(self, status: int, headers: Headers) -> None:
-        self.status, self.headers = status, headers
-        self.open = status == 200 and _events(dict(headers).get(b"content-type", b""))
-        cap = room(self)
-        self.calm = calm = sys.maxsize if cap is None else cap
-        self.most = MOST_LETTERS * calm
 
     def on_data(self, data: bytes) -> None:
         if self.quick and (out := self.alike.taken(data, self)) is not None:
@@ -207,7 +195,7 @@ class Stream(Hearing, kw_only=True, eq=False):
         if rest := self.progress.rest():
             self.note(rest)
             self.events.of(rest)
-        self.row = row = self.settle(self.answer(), "answered")
+        self.row = row = self.close(self.answer())
         last = row or life.recorded  # groups end in the order in which they were begun
         if last is None or last.done:
             self.recorded()
@@ -215,6 +203,21 @@ class Stream(Hearing, kw_only=True, eq=False):
             last.then(self.recorded)
             if self.begun and (self.letters > letters or not self.plain):
                 asyncio.get_running_loop().call_soon(self.let_go)  # words do not wait for a disk
+
+    def close(self, answer: Answer) -> Group | None:
+        """Settles an answer; where there is little to look at, in few steps."""
+        life, first = self.life, self.first
+        health = life.school.health
+        if self.settled or not health.calm or not first or first > FLOOR_SECONDS or answer.finish_reason is None:
+            return self.settle(answer, "answered")
+        self.settled, life.answered, life.usage = True, answer, answer.usage
+        life.total += answer.cost or 0
+        watched = health.watched[answer.expert]
+        del watched.waiting[self]
+        told = watched.streams.told
+        if len(told) < RECENT:
+            told.append(first / work_of(self))
+        return life.school.books.settled(self, answer, "answered")
 
     def let_go(self) -> None:
         """What is held goes to the client, if it is still there."""
@@ -289,9 +292,3 @@ class Stream(Hearing, kw_only=True, eq=False):
             super().failed(error)
             return
         self.life.when_durable(self.fail(error), lambda: self.life.hand_on(self, self.events, error))
-
-
-@lru_cache(maxsize=256)
-def _events(kind: bytes) -> bool:
-    """Whether a content type is that of a stream of events."""
-    return kind.split(b";")[0].strip().lower() == EVENTS
