@@ -51,6 +51,8 @@ class Frame(Struct, frozen=True):
     options: Mapping[str, Any]
     earlier: tuple[Message, ...]
     last: Message
+    role: str | None
+    """Of the last message, if it has nothing else but its text."""
     reading: Reading
     """Of all but the text."""
     texts: tuple[str, ...]
@@ -89,8 +91,9 @@ def framed(body: bytes, request_id: str) -> Request | None:
         said = text(body[frame.begin : frame.end]) if size < LONG else long(body, frame.begin, size + frame.end)
     except ValueError:  # nothing at all too, where beginning and end overlap
         return None
-    letters, options, known = len(said), frame.options, frame.reading
-    messages, texts = (*frame.earlier, {**frame.last, "content": said}), (*frame.texts, said)
+    letters, options, known, role = len(said), frame.options, frame.reading, frame.role
+    last = {**frame.last, "content": said} if role is None else {"role": role, "content": said}
+    messages, texts = frame.earlier + (last,), frame.texts + (said,)
     words = (frame.human and bare(said)) or words_of(known.roles, texts)
     LAST[0] = Reading(messages, known.roles, texts, known.letters + letters, known.kinds, words, known.fresh)
     bytes_said = letters
@@ -168,6 +171,7 @@ def learned(before: bytes, after: bytes) -> Frame | None:
         fields,
         tuple(earlier),
         last,
+        last["role"] if list(last) == ["role", "content"] else None,
         reading,
         reading.texts[:-1],
         reading.roles[-1] == "user",
