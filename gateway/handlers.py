@@ -132,7 +132,10 @@ class Door:
             errors.log(known, error, head.path, turn.id)
             turn.respond(known.http_status, [*JSON, *known.all_headers()], known.encoded())
             return True
-        life.again()
+        if life.usual is None:
+            life.again()
+        else:
+            life.start(life.usual)
         return True
 
     def life(self, request: Request, key: str, headers: Mapping[bytes, bytes]) -> Life:

@@ -28,6 +28,7 @@ from policies.groups import Group
 
 if TYPE_CHECKING:
     from gateway.handlers import Door
+    from gateway.school import Usual
 
 
 @slotted
@@ -40,36 +41,55 @@ class Hot(Life, kw_only=True, eq=False):
     gone: bool = False
     """Whether nobody waits for an answer any more."""
 
-    def again(self) -> None:
-        """Decides and asks, until somebody is at it or the life is handed over, so that there is nothing to do but
-        wait: at first, and when an expert has failed before the client was sent anything."""
-        school, usual = self.school, self.usual
-        clock = school.clock  # called as a method it would be looked for in the class each time
+    def start(self, usual: Usual) -> None:
+        """Decides and asks for the first time: in one go where it is known beforehand who is asked, and who pays."""
+        school, expert = self.school, usual.expert
+        watched, first = usual.watched, usual.first
+        if expert is None or watched is None or first is None:
+            self.again()
+            return
+        clock, dice, books = school.clock, school.draw, school.books  # as methods they would be looked for each time
+        now, money, key = clock(), books.money, self.key
         try:
-            if usual is not None:
+            payer = money.fresh.get(key)
+            scoped = not books.keys.open and books.permit(key, self.request.model, usual.catalog) is not usual.catalog
+            if scoped or payer is None or now >= money.stale:
+                self.again()
+                return
+            wall, draw = payer.wall, dice()
+            allowance = payer.left() if wall is None else wall.room + payer.height
+            if draw < first.draw or (allowance is not None and allowance < first.needs):
+                self.again(draw)
+                return
+            self.usual, self.step, self.payer = None, 0, payer
+            self.recorded = books.foreseen(self, usual, allowance, draw)
+            if self.session:
+                school.sessions.keep(key, self.session, expert.name)
+            call = self.call = Stream.of(self, expert, now) if self.stream else Plain(self, expert, now)
+            call.promise = promise = money.grant(self, expert, payer)
+            watched.waiting[call] = False
+            if now >= school.health.outliers.looks or not school.health.calm:
+                school.health.looked(call)
+            if promise is None or promise.lease is None or promise.told is None or promise.fare.seconds is not None:
+                if not self.sent(call, self.request if promise is None else promise.capped(self.request, now)):
+                    self.again()
+                return
+            try:
+                call.exchange = expert.send(self.request, call)
+            except ExpertError as error:
+                call.failed(error)
+        except Exception as error:  # noqa: BLE001 the callbacks' side of the marked boundary
+            self.when_durable(None, partial(self.refuse, error))
+
+    def again(self, drawn: float | None = None) -> None:
+        """Decides and asks, until somebody is at it or the life is handed over, so that there is nothing to do but
+        wait: at first, `drawn` being the die if it is cast, and when an expert has failed before the client was sent
+        anything."""
+        clock = self.school.clock  # called as a method it would be looked for in the class each time
+        try:
+            if self.usual is not None:
                 now = clock()
-                decision = self.foreseen(usual, now)
-                expert, watched, payer = usual.expert, usual.watched, self.payer
-                if expert is None or watched is None or payer is None:
-                    asked = self.carry(decision, now)
-                else:
-                    call = self.call = Stream.of(self, expert, now) if self.stream else Plain(self, expert, now)
-                    call.promise = promise = school.books.money.grant(self, expert, payer)
-                    watched.waiting[call] = False
-                    if now >= school.health.outliers.looks or not school.health.calm:
-                        school.health.looked(call)
-                    if promise is None:
-                        asked = self.sent(call, self.request)
-                    elif promise.lease is None or promise.told is None or promise.fare.seconds is not None:
-                        asked = self.sent(call, promise.capped(self.request, now))
-                    else:
-                        try:
-                            call.exchange = expert.send(self.request, call)
-                            return
-                        except ExpertError as error:
-                            call.fail(error)
-                            asked = False
-                if asked:
+                if self.carry(self.foreseen(self.usual, now, drawn), now):
                     return
             while not self.carry(self.next(), clock()):
                 pass

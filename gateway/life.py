@@ -119,12 +119,13 @@ class Life(Struct, eq=False):
             catalog = {name: card for name, card in catalog.items() if card.context > self.too_small}
         return self.decide(self.policy, catalog, outcomes)
 
-    def foreseen(self, usual: Usual, now: float) -> Ask | Accept:
-        """The first decision where it is known beforehand, its row queued; `now`: monotonic."""
+    def foreseen(self, usual: Usual, now: float, drawn: float | None = None) -> Ask | Accept:
+        """The first decision where it is known beforehand, its row queued; `now`: monotonic, `drawn`: the die, if it is
+        cast."""
         self.usual, self.step = None, 0
         school, key, first = self.school, self.key, usual.first
-        books, dice = school.books, school.draw  # called as a method it would be looked for in the class each time
-        money, draw = books.money, dice()
+        books = school.books
+        money, draw = books.money, school.draw() if drawn is None else drawn
         payer = money.fresh.get(key)
         if payer is None or now >= money.stale:
             allowance = money.left(self, now)
