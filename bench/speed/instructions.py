@@ -28,6 +28,7 @@ from bench.speed.processes import cores
 from bench.speed.progress import progress
 from bench.speed.targets import Target, gateway, upstream
 from experts.base import SetupError
+from policies.ledger import ROLL_SECONDS
 
 HELP = "user instructions a plain request and a stream's chunk cost under callgrind, and a gate on them"
 EXAMPLE = "lyceum bench instructions --gate"
@@ -40,9 +41,9 @@ STREAMS, CHUNK_US = 1, 5_000
 """A stream of its own, slow enough that each chunk is read alone: how many of several come together is chance."""
 SHORT, LONG = 20, 820
 """Chunks of the stream in the two windows, which are equally long: what runs by the clock cancels."""
-REST_SECONDS = 0.8
-"""After a stream, in its window: until its rows have been brought into the ledger, which costs as much as many chunks and
-would else be counted with the next stream, or not at all."""
+REST_SECONDS = ROLL_SECONDS + 0.5
+"""After a stream, in its window: until its rows have been brought into the ledger, which costs as much as many chunks
+and would else be counted with the next stream, or not at all."""
 COUNTS = 3
 """How often is counted before a gate says no. Other work on the machine only adds: what runs by the clock falls on
 fewer requests then."""
