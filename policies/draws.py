@@ -19,8 +19,9 @@ from policies.slices import Draw, draw
 
 logger = getLogger("lyceum")
 
-DRAW_SECONDS = 0.1
-"""How long bookings gather before they go to the store together: nobody waits for them."""
+DRAW_SECONDS, BACK_SECONDS = 0.25, 0.1
+"""How long bookings gather before they go to the store together: nobody waits for them; and where they give money back
+to the budgets."""
 SOON_SECONDS = 0.01
 """How long they gather for whoever waits; after an answer of the store also what gives money back to the budgets."""
 
@@ -48,8 +49,8 @@ class Draws:
 
     def gather(self, one: Slice) -> None:
         """The first call of a slice has ended since the store was told."""
-        if self._timer is None:
-            self._flush_after(DRAW_SECONDS)
+        if self._timer is None or not one.spare:
+            self._flush_after(DRAW_SECONDS if one.spare else BACK_SECONDS)
         self._gathered.append(one)
         one.low = min(one.low, one.free)
 

@@ -7,7 +7,7 @@ import pytest
 
 from policies.batches import StoreUnavailable
 from policies.book import Book, Moves, Operation
-from policies.draws import DRAW_SECONDS, SOON_SECONDS, Draws
+from policies.draws import BACK_SECONDS, DRAW_SECONDS, SOON_SECONDS, Draws
 from policies.lease import Part, Slice
 from policies.payers import Payer, Seen
 from policies.slices import Draw
@@ -68,6 +68,23 @@ async def test_what_gathers_is_one_operation_and_one_sum_for_each_slice(store):
     assert await asyncio.gather(*waiting[1:]) == [None, None]
     assert (one.booking, one.accounts[0].own) == (None, 0)
     assert store.watched == [(), ()]
+
+
+async def test_what_goes_back_to_the_budgets_gathers_for_less_long(store, monkeypatch):
+    after: list[float] = []
+    known = store.draws._flush_after
+
+    def noted(seconds: float) -> None:
+        after.append(seconds)
+        known(seconds)
+
+    monkeypatch.setattr(store.draws, "_flush_after", noted)
+    for name, spare in (("one", 99), ("two", 99), ("three", 0), ("four", 99)):
+        one = held(store, name)
+        one.spare = spare
+        ended(one, 1)
+    assert after == [DRAW_SECONDS, BACK_SECONDS]
+    store.draws.flush()
 
 
 async def test_a_slice_is_told_of_one_sum_after_the_other(store):
