@@ -99,9 +99,7 @@ class Connection(Wire):
             pool.free(self)
             sink.on_whole(data[start:])
         else:
-            self._told(exchange, start, headers(data[:start]))
-            self._received = len(data)
-            self._whole(exchange, data[start:])
+            self._whole(exchange, data, start)
 
     def _opens(self, exchange: Exchange, data: bytes, start: int) -> None:
         """A stream begins under a known head, which the parser is to see only if it must see what follows."""
@@ -110,7 +108,8 @@ class Connection(Wire):
             return
         opening = self.pool.opening
         self._unfed, self._between = opening.head, True
-        self._told(exchange, start, opening.headers)
+        self._received, self._status, self._framed, self._keep = start, 200, True, True
+        exchange.sink.on_head(200, opening.headers)
         if start < len(data) and self.exchange is not None:
             self._chunks(exchange, data[start:])
 
@@ -171,19 +170,16 @@ class Connection(Wire):
         if first and self._keep and self._status == 200:
             self.pool.opening.learn(data)
 
-    def _told(self, exchange: Exchange, start: int, headers: Headers) -> None:
-        """Tells the sink of a head as if it had been parsed."""
-        self._received, self._status, self._framed, self._keep = start, 200, True, True
-        exchange.sink.on_head(200, headers)
-
-    def _whole(self, exchange: Exchange, body: bytes) -> None:
-        """Tells the sink of a body that the parser has not seen."""
+    def _whole(self, exchange: Exchange, data: bytes, start: int) -> None:
+        """Tells the sink of an answer that the parser has not seen, whose body begins at `start`."""
+        self._received, self._status, self._framed, self._keep = len(data), 200, True, True
+        exchange.sink.on_head(200, headers(data[:start]))
         if self.exchange is None:  # cancelled by its own sink
             return
         exchange.touched, exchange.came = self.pool.time(), True
-        if body:
+        if start < len(data):
             exchange.flowing = True
-            exchange.sink.on_data(body)
+            exchange.sink.on_data(data[start:])
         self._finish()
 
     def eof_received(self) -> None:

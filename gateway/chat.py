@@ -214,7 +214,7 @@ class Events:
     """The event with the usage alone: it waits for the end, when the cost is known."""
 
     def __init__(self, request: Request, model: str, created: int) -> None:
-        self.wants_usage = wants_usage(request)
+        self.wants_usage = "stream_options" in request.options and wants_usage(request)
         self.id, self.model, self.created = request.id, model, created
 
     def of(self, chunk: Chunk) -> bytes:

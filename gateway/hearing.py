@@ -16,9 +16,10 @@ from experts.slots import slotted
 from gateway import chat
 from gateway.alike import HEAD, Alike
 from gateway.cap import MOST_LETTERS, room
-from gateway.familiar import Familiar
+from gateway.familiar import NOTHING, Familiar
 from gateway.sink import Call
 
+NOWHERE, ALL = slice(0), slice(0, None)
 EVENTS, DONE = b"text/event-stream", b"[DONE]"
 
 
@@ -31,9 +32,12 @@ class Hearing(Call, kw_only=True, eq=False):
     progress: Progress
     alike: Alike
     kind: Familiar
-    names: bytes = b""
+    names: bytes = NOTHING
     """What the events begin with, where they are of a familiar kind; `sent`: what the client's begin with."""
     sent: bytes = b""
+    front: slice = NOWHERE
+    """Where the names stand in an event, and `rest`: what follows."""
+    rest: slice = ALL
     open: bool = False
     """Whether a stream comes."""
     calm: int = 0
@@ -51,13 +55,13 @@ class Hearing(Call, kw_only=True, eq=False):
 
     def hear(self, parts: list[bytes], out: list[bytes]) -> None:
         """Notes what whole events say, and adds the client's to `out`. Raises ExpertError."""
-        kind, names, sent = self.kind, self.names, self.sent
-        told, head, tail, size = kind.told, kind.head, kind.tail, len(names)
+        kind, names, sent, front, behind = self.kind, self.names, self.sent, self.front, self.rest
+        told, head, tail = kind.told, kind.head, kind.tail
         for part in parts:
-            if part[:size] != names or not size:
-                names, sent = self.named(part)
-                size = len(names)
-            rest = part[size:]
+            if part[front] != names:
+                self.named(part)
+                names, sent, front, behind = self.names, self.sent, self.front, self.rest
+            rest = part[behind]
             if rest in told:
                 reason, ours = told[rest]
                 self.chunks += 1
@@ -70,19 +74,20 @@ class Hearing(Call, kw_only=True, eq=False):
             else:
                 out.append(self.other(part, rest))
 
-    def named(self, part: bytes) -> tuple[bytes, bytes]:
-        """What this event begins with, and with what the client's will, if it is of a familiar kind; else nothing."""
+    def named(self, part: bytes) -> None:
+        """Learns from an event what this one and others begin with, if it is of a familiar kind."""
         kind, events = self.kind, self.events
-        self.names = names = kind.names(part)
+        names = kind.names(part)
         if not names:
-            return b"", b""
-        self.sent = sent = kind.sent(names)
+            self.names, self.front, self.rest = NOTHING, NOWHERE, ALL
+            return
+        size = len(names)
+        self.names, self.sent, self.front, self.rest = names, kind.sent(names), slice(size), slice(size, None)
         self.alike.before = b""  # it was another name's
         if not events.theirs:
             events.first, events.theirs, events.ours = part, kind.theirs, kind.ours
         if self.first is None:
             self.first = self.life.school.clock() - self.started
-        return names, sent
 
     def words(self, rest: bytes) -> bytes | None:
         """The words of an event, with their quotation marks, which are noted; `None` if they are none."""

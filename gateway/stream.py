@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orjson import JSONDecodeError, loads
 
 from experts import sse
-from experts.base import Answer, ExpertError
+from experts.base import Answer, ExpertError, Timing
 from experts.http1_exchange import HTTPError
 from experts.openai_answer import Progress
 from experts.openai_errors import of_transport
@@ -18,7 +18,7 @@ from experts.slots import slotted
 from gateway import chat
 from gateway.alike import TRIES, Alike
 from gateway.cap import LENGTH, beyond
-from gateway.familiar import familiar
+from gateway.familiar import NOTHING, familiar
 from gateway.hearing import DONE, Hearing
 from gateway.outliers import FLOOR_SECONDS, RECENT, work_of
 from gateway.turn import Line
@@ -141,7 +141,7 @@ class Stream(Hearing, kw_only=True, eq=False):
     def arm(self) -> None:
         """The next read may go on without being parsed, if nothing waits that came before it."""
         alike = self.alike
-        if not alike.before and self.names:
+        if not alike.before and self.names is not NOTHING:
             self.kind.meet(alike, self.names, self.sent)
         self.quick = quick = self.reader.skips(LARGEST_READ)
         if self.exchange is not None:
@@ -195,7 +195,7 @@ class Stream(Hearing, kw_only=True, eq=False):
         if rest := self.progress.rest():
             self.note(rest)
             self.events.of(rest)
-        self.row = row = self.close(self.answer())
+        self.row = row = self.close()
         last = row or life.recorded  # groups end in the order in which they were begun
         if last is None or last.done:
             self.recorded()
@@ -204,20 +204,23 @@ class Stream(Hearing, kw_only=True, eq=False):
             if self.begun and (self.letters > letters or not self.plain):
                 asyncio.get_running_loop().call_soon(self.let_go)  # words do not wait for a disk
 
-    def close(self, answer: Answer) -> Group | None:
-        """Settles an answer; where there is little to look at, in few steps."""
-        life, first = self.life, self.first
-        health = life.school.health
-        if self.settled or not health.calm or not first or first > FLOOR_SECONDS or answer.finish_reason is None:
-            return self.settle(answer, "answered")
-        self.settled, life.answered, life.usage = True, answer, answer.usage
-        life.total += answer.cost or 0
+    def close(self) -> Group | None:
+        """Settles the answer; where there is little to look at, in few steps."""
+        life, first, reason, cost = self.life, self.first, self.finish_reason, self.cost
+        school = life.school
+        health, clock = school.health, school.clock  # called as a method it would be looked for in the class each time
+        if self.settled or not health.calm or not first or first > FLOOR_SECONDS or not reason or cost is None:
+            return self.settle(self.answer(), "answered")
+        usage, last, timing = self.usage, self.last, Timing(first, clock() - self.started)
+        answer = Answer(self.expert.name, last.delta, reason, usage, cost, timing, last.data, last.dialect)
+        self.settled, life.answered, life.usage = True, answer, usage
+        life.total += cost
         watched = health.watched[answer.expert]
         del watched.waiting[self]
         told = watched.streams.told
         if len(told) < RECENT:
             told.append(first / work_of(self))
-        return life.school.books.settled(self, answer, "answered")
+        return school.books.settled(self, answer, "answered")
 
     def let_go(self) -> None:
         """What is held goes to the client, if it is still there."""
