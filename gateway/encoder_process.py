@@ -23,6 +23,7 @@ from typing import Any, cast
 from experts.base import SetupError
 from experts.build import build
 from experts.child_side import die_with_parent, own_stdout, say
+from gateway.slices import LONG, ask
 from routers.base import Encoder
 
 ASKED = Struct("<IQd")
@@ -116,8 +117,9 @@ async def serve(encoder: Encoder, path: str, ready: Any) -> None:
 
 def let_others_first() -> None:
     """Nice by itself, and with the session that it is the first process of: many a Linux weighs sessions against each
-    other, and niceness only within one."""
+    other, and niceness only within one. Who wakes while it runs need not wait until its turn is over."""
     os.nice(NICENESS)
+    ask(LONG)
     with contextlib.suppress(OSError):  # where there is no such thing
         Path("/proc/self/autogroup").write_text(str(NICENESS))
 

@@ -18,6 +18,7 @@ from gateway.config import Config
 from gateway.handlers import Door
 from gateway.heap import keep_freed
 from gateway.protocol import Connection
+from gateway.slices import SHORT, ask
 from gateway.spread import Shared, Spread
 
 GRACE_SECONDS = 30
@@ -29,10 +30,12 @@ GARBAGE = (20_000, 20, 20)
 
 
 def settled() -> None:
-    """What lives as long as the process is not searched for garbage again and again."""
+    """What lives as long as the process is not searched for garbage again and again; and the loop, whose thread this
+    is, does not wait behind others of the machine when something comes."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE)
+    ask(SHORT)
 
 
 class Server(uvicorn.Server):
