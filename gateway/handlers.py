@@ -119,8 +119,8 @@ class Door:
         if not head.hot:
             return False
         try:
-            key, body, name = head.key or self.keys.of(head), turn.body, turn.id
-            request = framed(body, name) or chat.parsed(body, name)
+            key = head.key or self.keys.of(head)
+            request = framed(turn.body, turn.id) or chat.parsed(turn.body, turn.id)
             turn.by = life = hot.Hot(school, request, school.policy, AUTO, key, turn=turn, door=self)
             habit = head.habit
             if habit is None or habit.options is not request.options:

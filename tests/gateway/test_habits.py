@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,9 @@ import pytest
 from experts.openai_http import OpenAIHTTP
 from gateway import frames, habits
 from gateway.habits import LENGTHS, MOST
+from gateway.money import Money
+from policies.accounts import Accounts
+from policies.limits import Limit
 from policies.pick import Utility
 from tests.experts import raw
 from tests.gateway.conftest import CARD, Ranked, Served, make_door, serving
@@ -31,9 +37,9 @@ def _nothing_known():
     frames.MISSED[0] = 0
 
 
-@pytest.fixture
-async def two(tmp_path):
-    """Two experts behind HTTP, the first of them better and dearer."""
+@asynccontextmanager
+async def school(tmp_path: Path, policy: Any = None) -> AsyncIterator[Served]:
+    """Two experts behind HTTP, the first of them better, and a budget."""
 
     async def handler(talk: raw.Talk) -> None:
         while await talk.request():
@@ -41,10 +47,18 @@ async def two(tmp_path):
 
     async with raw.serving(handler) as server:
         experts = [OpenAIHTTP(name, CARD, url=f"{server.url}/v1") for name in ("first", "second")]
-        door = make_door(tmp_path, experts, cheap=Utility(usd_per_quality=0.5))
+        door = make_door(tmp_path, experts, policy, cheap=Utility(usd_per_quality=0.5))
         door.school.router, door.school.blind = Blind(), True
+        door.school.books.money = Money(Accounts.open(tmp_path / "accounts.sqlite", [Limit("day", 1.0)]))
+        await door.school.books.start()
         async with serving(door) as served:
             yield served
+
+
+@pytest.fixture
+async def two(tmp_path):
+    async with school(tmp_path) as served:
+        yield served
 
 
 async def ask(served: Served, said: str, headers: Any = None, **more: Any) -> Any:
@@ -86,6 +100,36 @@ async def test_a_request_that_follows_a_habit_is_decided_and_written_down_like_t
     assert followed[-1]
     assert len(set(rows(two))) == 1
     assert len({row["prompt_hash"] for row in two.ledger("decisions")}) == 4
+
+
+async def test_the_die_is_cast_once_for_each_and_says_who_explores(tmp_path, followed):
+    async with school(tmp_path, Utility(usd_per_quality=1.0, explore=0.5)) as served:
+        dice = iter([0.9, 0.9, 0.9, 0.9, 0.1, 0.4, 0.6, 0.3])
+        served.door.school.draw = lambda: next(dice)
+        await taught(served)
+        for number in range(4):
+            await ask(served, f"question {number}")
+        assert followed[-4:] == [True] * 4
+        told = [(row["draw"], row["experts"], row["why"] == "explored") for row in served.ledger("decisions")]
+        assert told[3:] == [
+            (0.9, ["first"], False),
+            (0.1, ["first"], True),
+            (0.4, ["second"], True),
+            (0.6, ["first"], False),
+            (0.3, ["second"], True),
+        ]
+
+
+async def test_where_money_is_short_it_is_decided_by_what_is_left(tmp_path, followed):
+    async with school(tmp_path) as served:
+        await taught(served)
+        payer = served.door.school.books.money.fresh["me"]
+        assert payer.wall is not None
+        payer.wall.room -= payer.height
+        response = await served.ask(messages=[SYSTEM, {"role": "user", "content": "question 5"}], max_tokens=7)
+        assert response.status_code == 200, "the store knows better than what was seen last"
+        row = served.ledger("decisions")[-1]
+        assert row["allowance"] == 0
 
 
 async def test_each_model_has_a_habit_of_its_own(two, followed):
