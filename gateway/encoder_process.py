@@ -119,7 +119,7 @@ def let_others_first() -> None:
     """Nice by itself, and with the session that it is the first process of: many a Linux weighs sessions against each
     other, and niceness only within one. Who wakes while it runs need not wait until its turn is over."""
     os.nice(NICENESS)
-    ask(LONG)
+    ask(LONG, alone=False)
     with contextlib.suppress(OSError):  # where there is no such thing
         Path("/proc/self/autogroup").write_text(str(NICENESS))
 

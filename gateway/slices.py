@@ -22,12 +22,12 @@ ALONE, ALONE_TOLD = 1, 1 << 30
 """That threads and processes which are started later have the usual slice: as it is written, and as it is read."""
 
 
-def ask(micros: int) -> bool:
-    """Asks for slices of this length for this thread alone; whether the system took the wish, which it need not know.
-    A thread that somebody has given another policy keeps it."""
+def ask(micros: int, alone: bool = True) -> bool:
+    """Asks for slices of this length for this thread, `alone` or with all that it will start; whether the system took
+    the wish, which it need not know. A thread that somebody has given another policy keeps it."""
     call = CALLS.get(platform.machine())
     if call is None or not hasattr(os, "SCHED_OTHER") or os.sched_getscheduler(0) & ~ALONE_TOLD != os.SCHED_OTHER:
         return False
     niceness = os.getpriority(os.PRIO_PROCESS, 0)
-    wish = ATTRIBUTES.pack(ATTRIBUTES.size, os.SCHED_OTHER, ALONE, niceness, 0, micros * 1000, 0, 0)
+    wish = ATTRIBUTES.pack(ATTRIBUTES.size, os.SCHED_OTHER, ALONE * alone, niceness, 0, micros * 1000, 0, 0)
     return bool(ctypes.CDLL(None).syscall(ctypes.c_long(call), 0, wish, 0) == 0)
