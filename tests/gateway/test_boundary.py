@@ -23,7 +23,7 @@ def mistake(*_):
     ("where", "what", "handler"),
     [
         (Hot, "begin", PLAIN),
-        (Hot, "asks", PLAIN),
+        (Hot, "carry", PLAIN),
         (sink, "usual", PLAIN),
         (chat, "renamed", PLAIN),
         (Plain, "whole", raw.always(raw.STREAM_HEAD, *raw.chunked(whole().partition(b"\r\n\r\n")[2]))),

@@ -213,3 +213,15 @@ async def test_habits_and_their_lengths_are_bounded(two):
     assert len(habit.usual) == 1
     await taught(two, temperature=0.5)
     assert len(known) == 1
+
+
+async def test_a_mistake_in_it_is_an_error_that_the_client_hears(two, followed, monkeypatch):
+    def mistake(*_: Any) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    await taught(two)
+    monkeypatch.setattr(two.door.school.books, "foreseen", mistake)
+    response = await two.ask(messages=[SYSTEM, {"role": "user", "content": "question 5"}])
+    assert (response.status_code, response.json()["error"]["code"]) == (500, "internal_error")
+    monkeypatch.undo()
+    await ask(two, "question 6")
