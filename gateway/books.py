@@ -136,6 +136,7 @@ class Books:
             or (fare := promise.fare).card is not tally.expert.card
         ):
             row, line = self._other(tally, outcome, kind, now)
+            gathered = self.metrics.gathered[expert, kind]
         else:  # as it should be, and almost always is: what `_other` finds, written as one list
             promise.lease, timing = None, outcome.timing
             row = line = (
@@ -146,7 +147,9 @@ class Books:
                 usage.written_tokens, usage.audio_tokens, usage.image_tokens, usage.spoken_tokens,
                 fare.closed, amount, cost, lease.end(amount, cost),
             )  # fmt: skip
-        gathered = self.metrics.gathered[expert, kind]
+            if (known := fare.gathered) is None:
+                known = fare.gathered = self.metrics.gathered[expert, kind]
+            gathered = known
         gathered.append(row)
         if len(gathered) >= MANY:
             self.metrics.fold()

@@ -15,6 +15,7 @@ from experts.card import Card
 from experts.catalog import TEXT, Demand
 from gateway.terms import Accounts as Terms
 from policies.lines import closed
+from policies.rows import Line
 
 GIVEN = ("max_completion_tokens", "max_tokens")
 """How clients say how long an answer may be; a request that says nothing is told the latter."""
@@ -63,6 +64,8 @@ class Fare(Struct, eq=False):
     told: int | None = None
     cap: int = 0
     rest: int = 0
+    gathered: list[Line] | None = None
+    """Of the metrics, its answers that are still to be added."""
 
     @classmethod
     def of(cls, card: Card, terms: Terms) -> Fare:

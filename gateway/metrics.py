@@ -113,7 +113,8 @@ class Metrics:
         self.seconds = Histogram("lyceum_expert_seconds", "To the end of an answer.", "expert")
         self.first = Histogram("lyceum_first_chunk_seconds", "To an answer's first chunk.", "expert")
         self.gathered: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
-        """By expert and kind, the outcomes that are still to be added: together, or when somebody looks."""
+        """By expert and kind, the outcomes that are still to be added: together, or when somebody looks; each
+        list stays the same."""
         self.fine: defaultdict[str, Count] = defaultdict(Count)
         """By route."""
         self.every = (self.requests, self.outcomes, self.spend, self.tokens, self.vectors, self.seconds, self.first)
@@ -125,6 +126,8 @@ class Metrics:
                 self.requests[route, "200"] += count.many
                 count.many = 0
         for (expert, kind), gathered in self.gathered.items():
+            if not gathered:
+                continue
             total, first, cost, prompt, completion = zip(*map(TOLD, gathered), strict=True)
             self.outcomes[expert, kind] += len(gathered)
             self.seconds.observe(expert, total)
@@ -137,7 +140,7 @@ class Metrics:
             ):
                 if number := sum(filter(None, numbers)):
                     counter[labels] += number
-        self.gathered.clear()
+            gathered.clear()
 
     def collect(self) -> Iterable[Metric]:
         """What Prometheus' registry asks for."""

@@ -56,6 +56,7 @@ class Ledger(Record):
         self.group: Group | None = None
         """To whose lines what is sure to be one may be added; it `covers` its time and cost then. `None`: `begin` tells
         to whose."""
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._gathering: asyncio.TimerHandle | None = None
         self._rolling: asyncio.TimerHandle | None = None
         self._part: Part | None = None
@@ -105,8 +106,10 @@ class Ledger(Record):
         if why is not None:
             return refused(LedgerUnavailable(why))
         self.group = group = Group(time, self._soon)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()  # looked for, that is a system call each time
         if self._gathering is None:
-            self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._gathered)
+            self._gathering = self._loop.call_later(GATHER_SECONDS, self._gathered)
         return group
 
     async def close(self) -> None:
@@ -132,7 +135,8 @@ class Ledger(Record):
 
     def _soon(self) -> None:
         """Somebody waits: what this turn of the loop queues goes along."""
-        asyncio.get_running_loop().call_soon(self._hand_over)
+        assert self._loop is not None
+        self._loop.call_soon(self._hand_over)
 
     def _gathered(self) -> None:
         """Nobody has waited for what is queued."""
