@@ -57,7 +57,7 @@ def parsed(body: bytes, request_id: str) -> Request:
     if again != body:
         once(body, again)
     if quick:
-        note(body, fields["messages"])
+        note(body, fields, again, plain)
     messages, model = tuple(fields.pop("messages")), fields.pop("model")
     return Request(messages, fields, model, request_id, body=Body(body, messages, fields, len(again), plain))
 

@@ -16,6 +16,7 @@ from experts.reading import LAST, Message, Reading, look, words_of
 from experts.wrappers import bare
 from gateway.body import once
 from gateway.errors import APIError
+from gateway.talks import continued, remember
 from gateway.usual import Plain, usual
 
 MOST = 8
@@ -25,12 +26,14 @@ MESSAGES = 8
 LARGEST = 128 * 1024
 """Bytes of a frame: a document that is asked about may be in it."""
 LONG = 8 * 1024
-"""Bytes of a body whose words are not copied before they are read."""
+"""Bytes of a body whose words are not copied before they are read, and which is remembered as a conversation."""
 text = Decoder(str).decode
 """A JSON string. Raises ValueError. Quicker than `loads` where letters of Latin have accents, not where many are
 escaped."""
 MARK, MARKED = "\0", b"\\u0000"
 """What stands for the words: no text has it that was not escaped."""
+EDGE = 2048
+"""Bytes of a frame that are compared first, by copying as many of a body: for few that is quicker than a call."""
 NEEDLE = 32
 """Letters by which the words' beginning and end are found in a body."""
 
@@ -39,11 +42,17 @@ class Frame(Struct, frozen=True):
     """A body of the usual shape without the text of its last message."""
 
     before: bytes
-    """To the quotation mark at the text's beginning; it stands at `front`."""
+    """To the quotation mark at the text's beginning."""
     after: bytes
-    """From the one at its end; it stands at `back`."""
+    """From the one at its end."""
+    opens: bytes
+    """How `before` begins, which stands at `front`."""
     front: slice
+    closes: bytes
+    """How `after` ends, which stands at `back`."""
     back: slice
+    short: bool
+    """Whether that is all of both."""
     begin: int
     """Where the text as it is written begins in a body, and where it ends, from the end."""
     end: int
@@ -78,19 +87,20 @@ SEEN: deque[tuple[bytes, bytes]] = deque(maxlen=MOST)
 
 
 def framed(body: bytes, request_id: str) -> Request | None:
-    """The request of a body whose frame is known, and what reading it finds; `None`: it must be looked at, since it has
-    no such frame, or what is within is no JSON string. One string in the place of another leaves all else as it was:
-    the shape, the depth, and that no key stands twice."""
+    """The request of a body whose frame is known, and what reading it finds, or of a known conversation that goes on;
+    `None`: it must be looked at, since it is neither, or what is within is no JSON string. One string in the place of
+    another leaves all else as it was: the shape, the depth, and that no key stands twice."""
     for frame in FRAMES:
-        if body[frame.front] == frame.before and body[frame.back] == frame.after:
-            break
+        if body[frame.front] == frame.opens and body[frame.back] == frame.closes:
+            if frame.short or (body.startswith(frame.before) and body.endswith(frame.after)):
+                break
     else:
-        return None
+        return continued(body, request_id) if len(body) >= LONG else None
     try:
         size = len(body)
         said = text(body[frame.begin : frame.end]) if size < LONG else long(body, frame.begin, size + frame.end)
     except ValueError:  # nothing at all too, where beginning and end overlap
-        return None
+        return continued(body, request_id) if len(body) >= LONG else None
     letters, options, known, role = len(said), frame.options, frame.reading, frame.role
     last = {**frame.last, "content": said} if role is None else {"role": role, "content": said}
     messages, texts = frame.earlier + (last,), frame.texts + (said,)
@@ -116,11 +126,14 @@ def long(body: bytes, begin: int, end: int) -> str:
     return found
 
 
-def note(body: bytes, messages: list[Message]) -> None:
-    """Remembers the frame of a body of the usual shape that has come for the second time."""
+def note(body: bytes, fields: Mapping[str, Any], again: bytes, plain: bool) -> None:
+    """Remembers a body of the usual shape, if it is a long one, and its frame if that has come for the second time."""
+    if len(body) >= LONG:
+        remember(body, fields, again, plain)
     missed = MISSED[0] = MISSED[0] + 1
     if missed > LESSONS and missed % LESSONS:
         return
+    messages: list[Message] = fields["messages"]
     said = messages[-1].get("content")
     if type(said) is not str or len(messages) > MESSAGES or len(body) - len(said) > LARGEST:
         return
@@ -163,8 +176,11 @@ def learned(before: bytes, after: bytes) -> Frame | None:
     return Frame(
         before,
         after,
-        slice(len(before)),
-        slice(-len(after), None),
+        before[:EDGE],
+        slice(min(len(before), EDGE)),
+        after[-EDGE:],
+        slice(-min(len(after), EDGE), None),
+        max(len(before), len(after)) <= EDGE,
         len(before) - 1,
         1 - len(after),
         model,

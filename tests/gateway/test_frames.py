@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 from experts.base import Request
 from experts.openai_body import written
 from experts.reading import look
-from gateway import frames
+from gateway import frames, talks
 from gateway.chat import parse
 from gateway.errors import APIError
 from gateway.frames import LARGEST, LESSONS, MESSAGES, framed
@@ -53,6 +53,7 @@ def forget() -> None:
     frames.FRAMES.clear()
     frames.SEEN.clear()
     frames.MISSED[0] = 0
+    talks.TALKS.clear()
 
 
 def taught(write: Any, **more: Any) -> None:
@@ -86,6 +87,7 @@ def unframed(data: bytes) -> Any:
     """The same without a frame."""
     known = list(frames.FRAMES)
     frames.FRAMES.clear()
+    talks.TALKS.clear()
     try:
         return read(data)
     finally:
