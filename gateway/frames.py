@@ -91,9 +91,12 @@ def framed(body: bytes, request_id: str) -> Request | None:
     `None`: it must be looked at, since it is neither, or what is within is no JSON string. One string in the place of
     another leaves all else as it was: the shape, the depth, and that no key stands twice."""
     for frame in FRAMES:
-        if body[frame.front] == frame.opens and body[frame.back] == frame.closes:
-            if frame.short or (body.startswith(frame.before) and body.endswith(frame.after)):
-                break
+        if (
+            body[frame.front] == frame.opens
+            and body[frame.back] == frame.closes
+            and (frame.short or (body.startswith(frame.before) and body.endswith(frame.after)))
+        ):
+            break
     else:
         return continued(body, request_id) if len(body) >= LONG else None
     try:

@@ -204,6 +204,21 @@ def test_what_is_long_or_unusual_without_its_last_text_has_no_frame(earlier, mor
     assert not frames.FRAMES
 
 
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_long_frame_is_compared_to_its_end(write):
+    """Its edges alone say nothing of what stands between."""
+    earlier = ({"role": "system", "content": "a" * (2 * frames.EDGE)},)
+    more = {"metadata": {"x": "b" * (2 * frames.EDGE)}}
+    taught(write, earlier=earlier, **more)
+    data = body("What is it?", write, earlier, **more)
+    assert framed(data, "id") is not None
+    for letter in (b"a", b"b"):
+        place = data.find(letter * frames.EDGE) + frames.EDGE
+        other = data[:place] + b"c" + data[place + 1 :]
+        assert framed(other, "id") is None
+        assert read(other) == unframed(other)
+
+
 def test_a_last_message_that_is_no_text_has_no_frame():
     for _ in range(3):
         parse(body([{"type": "text", "text": "hi"}]), "id")
