@@ -70,7 +70,7 @@ def hashed(texts: tuple[str, ...], letters: int, told: str = "") -> int:
     """Of what was said; where that is much, of a long text's length, beginning and end: what is between costs time and
     tells nothing more. `told`: the last text's fingerprint, if that is known."""
     if letters <= WHOLE:
-        return hash((texts[:-1], told or hash_of(texts[-1])))
+        return hash((texts[:-1], told or hash_of(texts[-1] if texts else "")))  # an answer may come first
     ends = (said if len(said) <= LONG else (len(said), said[:END], said[-END:]) for said in texts)
     return hash(tuple(ends))
 

@@ -78,6 +78,10 @@ async def test_a_conversation_without_a_name_is_known_by_how_it_began(two):
     assert await who(two, ONE, SAID, TWO) == "first"
 
 
+async def test_a_conversation_that_begins_with_an_answer_is_answered(two):
+    assert await who(two, SAID) == "first"
+
+
 async def test_the_expert_never_changes_while_a_tools_result_is_pending(two):
     tools = [{"type": "function", "function": {"name": "f"}}]
     assert await who(two, ONE, model="loose", tools=tools) == "first"
