@@ -57,6 +57,15 @@ def line_of(size: int) -> bytes:
     return next((line for line in lines if len(line) + int(line, 16) + 2 == size), b"")
 
 
+@lru_cache(maxsize=4096)
+def spans_of(size: int, before: int, after: int) -> tuple[slice, slice, bytes, int] | None:
+    """Of a chunk of HTTP of as many bytes in all, and before and after its words: where what is before them stands, and
+    they with their quotation marks; its line; and their bytes, these included. `None` for what is no such chunk."""
+    line = line_of(size) if size <= LONGEST_FRAME else b""
+    begin, end = len(line) + before, size - after
+    return (slice(begin), slice(begin - 1, end + 1), line, end - begin + 2) if line and begin <= end else None
+
+
 class Proven(Struct, eq=False):
     """Finds events that say nothing but words, as one was proven to, whatever its names are."""
 
@@ -133,15 +142,15 @@ class Alike(Struct, eq=False):
 
     def frame(self, size: int) -> Frame:
         """The frame of a chunk of HTTP of as many bytes."""
-        if len(self.frames) >= MOST_FRAMES:
-            self.frames.clear()
-        line = line_of(size) if size <= LONGEST_FRAME else b""
-        begin, end = len(line) + len(self.before), size - len(self.tail)
-        found = NO_FRAME
-        if line and begin <= end:
-            ours = sized(self.around + end - begin + 2) + self.our_before if self.chunked else self.our_before
-            found = Frame(slice(begin), line + self.before, slice(begin - 1, end + 1), ours)
-        self.frames[size] = found
+        frames, found = self.frames, NO_FRAME
+        if len(frames) >= MOST_FRAMES:
+            frames.clear()
+        spans = spans_of(size, len(self.before), len(self.tail))
+        if spans is not None:
+            head, words, line, length = spans
+            ours = sized(self.around + length) + self.our_before if self.chunked else self.our_before
+            found = Frame(head, line + self.before, words, ours)
+        frames[size] = found
         return found
 
     def taken(self, data: bytes, heard: Heard) -> bytes | None:
