@@ -18,22 +18,28 @@ from gateway.usual import Said
 
 LONGEST = 256 * 1024
 """Bytes of a body that is remembered: more would take too much memory."""
+SHORTEST = 4 * 1024
+"""Bytes of what was said before the last message: what is shorter is soon read."""
+FRAMED = 8
+"""Messages of a body that may have a frame, which tells more."""
 MOST = 8
 """Conversations that are remembered."""
 
 
 class Talk(Struct, frozen=True, gc=False, eq=False):
-    """A conversation as it came last."""
+    """What was said before the last message of a conversation, as it came."""
 
     before: memoryview
-    """Its body to the end of the last message."""
+    """The body to the end of that."""
+    last: bytes
+    """The last message of it: where conversations begin alike, they differ here."""
     after: bytes
-    """From there on."""
+    """What stands behind all messages."""
     model: str
     options: Mapping[str, Any]
     messages: tuple[Message, ...]
     size: int
-    """Bytes of the body, once written again."""
+    """Bytes of it and of what stands behind, once written again."""
     plain: bool
 
 
@@ -41,33 +47,49 @@ TALKS: deque[Talk] = deque(maxlen=MOST)
 
 
 def continued(body: bytes, request_id: str) -> Request | None:
-    """The request of a body that is a known one but for more messages at its end; `None`: it must be looked at. Values
-    in a list leave all else as it was: the shape, and that no key stands twice, if they have both themselves."""
-    for talk in TALKS:
-        if body.startswith(talk.before) and body.endswith(talk.after):
-            break
-    else:
+    """The request of a body that begins and ends as a known one, with other messages in between; `None`: it must be
+    looked at. Values in a list leave all else as it was: the shape, and that no key stands twice, if they have both."""
+    talk = known(body)
+    if talk is None:
         return None
-    begin, end = len(talk.before), len(body) - len(talk.after)
-    if end < begin:
+    end = len(body) - len(talk.after)
+    found = added(body[len(talk.before) : end])
+    if found is None:
         return None
-    new = body[begin:end]
-    if new:
-        found = added(new)
-        if found is None:
-            return None
-        more, size, plain = found
+    more, written, plain = found
+    messages, size, plain = (*talk.messages, *more), talk.size + len(written), plain and talk.plain
+    if len(more) > 1 and body.endswith(written[1:], 0, end):
         TALKS.remove(talk)
-        messages, plain, before = (*talk.messages, *more), plain and talk.plain, memoryview(body)[:end]
-        talk = Talk(before, talk.after, talk.model, talk.options, messages, talk.size + size, plain)
-        TALKS.append(talk)
-    came = Body(body, talk.messages, talk.options, talk.size, talk.plain)
-    return Request(talk.messages, talk.options, talk.model, request_id, body=came)
+        keep(Talk(memoryview(body)[:end], b"", talk.after, talk.model, talk.options, messages, size, plain))
+    came = Body(body, messages, talk.options, size, plain)
+    return Request(messages, talk.options, talk.model, request_id, body=came)
 
 
-def added(new: bytes) -> tuple[list[Message], int, bool] | None:
-    """The messages that these bytes at the end of a list add to it, by how many bytes that is longer once written
-    again, and whether they call no tool; `None` if they are no usual messages, or there are no such."""
+def known(body: bytes) -> Talk | None:
+    """The longest conversation that a body goes on with."""
+    found: Talk | None = None
+    for talk in TALKS:
+        size = len(talk.before)
+        if found is not None and size <= len(found.before):
+            continue
+        if body.startswith(talk.last, size - len(talk.last)) and body.endswith(talk.after, size):
+            found = talk if body.startswith(talk.before) else found
+    return found
+
+
+def keep(whole: Talk) -> None:
+    """Remembers a conversation but for its last message, both it and the one before written as they would be again."""
+    said, before = whole.messages, whole.before
+    newest = len(dumps(said[-1])) + len(",")
+    if len(said) > FRAMED and SHORTEST <= len(before) - newest <= LONGEST:
+        last, size = dumps(said[-2]), whole.size - newest
+        parts = whole.after, whole.model, whole.options, said[:-1], size, whole.plain
+        TALKS.append(Talk(before[:-newest], last, *parts))
+
+
+def added(new: bytes) -> tuple[list[Message], bytes, bool] | None:
+    """The messages that these bytes add to a list, as they would be written again, and whether they call no tool;
+    `None` if they are no usual messages, or there are no such."""
     listed = b"[" + new[1:] + b"]"
     try:
         more: list[Message] = loads(listed)
@@ -76,7 +98,7 @@ def added(new: bytes) -> tuple[list[Message], int, bool] | None:
             once(listed, again)
     except (JSONDecodeError, ValidationError, APIError):
         return None
-    return (more, len(again) - 1, plain) if more and new.startswith(b",") else None
+    return (more, again[:-1], plain) if more and new.startswith(b",") else None
 
 
 def shaped(messages: list[Message]) -> bool:
@@ -99,4 +121,4 @@ def remember(body: bytes, fields: Mapping[str, Any], again: bytes, plain: bool) 
     after = b"]," + dumps(rest)[1:] if rest else b"]}"
     options = {name: value for name, value in fields.items() if name not in ("messages", "model")}
     before = memoryview(body)[: len(body) - len(after)]
-    TALKS.append(Talk(before, after, fields["model"], options, tuple(fields["messages"]), len(again), plain))
+    keep(Talk(before, b"", after, fields["model"], options, tuple(fields["messages"]), len(again), plain))

@@ -14,10 +14,15 @@ from experts.reading import look
 from gateway import frames, talks
 from gateway.chat import parse, parsed
 from gateway.errors import APIError
-from gateway.talks import MOST, TALKS, continued
+from gateway.talks import FRAMED, MOST, TALKS, continued
 
-LONG = "The train leaves at nine.\n" * 400
-BEGUN: list[dict[str, Any]] = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": LONG}]
+LONG = "The train leaves at nine.\n" * 50
+BEGUN: list[dict[str, Any]] = [
+    {"role": "system", "content": "Be brief."},
+    *({"role": "user", "content": LONG} for _ in range(FRAMED - 1)),
+    {"role": "user", "content": "When?"},
+]
+EARLIER = BEGUN[:-1]
 TOOL: dict[str, Any] = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 ANSWER, QUESTION = {"role": "assistant", "content": "At nine."}, {"role": "user", "content": "And “then”?"}
@@ -53,7 +58,8 @@ def read(data: bytes) -> Any:
     assert came is not None
     payload = written(request, "theirs")
     sent = payload if isinstance(payload, bytes) else b"".join(payload)
-    known = (request.messages, dict(request.options), request.model, came.data, came.size, came.plain)
+    known = (request.messages, dict(request.options), request.model, came.data, came.size)
+    assert not (came.plain and (b'"tools"' in data or b'"tool_calls"' in data))
     return *known, found.roles, found.texts, found.letters, found.kinds, found.prompt, sent
 
 
@@ -120,14 +126,15 @@ def test_what_stands_behind_known_messages_is_more_of_them_or_read_without_them(
 )
 def test_of_a_known_conversation_only_the_new_messages_are_read(options):
     first = parse(body(**options), "id")
-    again, more = continued(body(**options), "id"), continued(body(ANSWER, QUESTION, **options), "id")
-    assert again is not None
+    other, more = continued(body(begun=[*EARLIER, ANSWER], **options), "id"), continued(body(ANSWER, **options), "id")
+    assert other is not None
     assert more is not None
-    assert again.messages == first.messages
-    assert all(mine is theirs for mine, theirs in zip(again.messages, more.messages, strict=False))
-    assert more.messages[2:] == (ANSWER, QUESTION)
+    assert all(mine is theirs for mine, theirs in zip(other.messages[:FRAMED], first.messages[:FRAMED], strict=True))
+    assert all(mine is theirs for mine, theirs in zip(more.messages[:FRAMED], first.messages[:FRAMED], strict=True))
+    assert (other.messages[FRAMED:], more.messages[FRAMED:]) == ((ANSWER,), (BEGUN[-1], ANSWER))
     third = body(ANSWER, QUESTION, ANSWER, **options)
     assert (known := continued(third, "id")) is not None
+    assert known.messages[FRAMED] is more.messages[FRAMED]
     assert (known.messages, known.options) == (parsed(third, "id").messages, first.options)
 
 
@@ -145,7 +152,7 @@ def test_few_conversations_are_known_and_the_one_that_went_on_stays_longest():
     for begun in starts:
         parse(body(begun=begun), "id")
     assert continued(body(ANSWER, begun=starts[0]), "id") is not None
-    parse(body(begun=[ANSWER, *BEGUN]), "id")
+    parse(body(begun=[ANSWER, *BEGUN]), "id")  # the oldest makes room
     assert len(TALKS) == MOST
     assert continued(body(ANSWER, QUESTION, begun=starts[0]), "id") is not None
     assert continued(body(ANSWER, begun=starts[1]), "id") is None
@@ -155,11 +162,13 @@ def test_few_conversations_are_known_and_the_one_that_went_on_stays_longest():
     "data",
     [
         compact({"model": "auto", "messages": [QUESTION]}),
-        compact({"model": "auto", "messages": [*BEGUN, {"role": "user", "content": "a" * talks.LONGEST}]}),
+        compact({"model": "auto", "messages": [{"role": "user", "content": "a" * talks.LONGEST}, *BEGUN]}),
+        compact({"model": "auto", "messages": [*[QUESTION] * FRAMED, {"role": "user", "content": LONG * 9}]}),
+        compact({"model": "auto", "messages": BEGUN[1:]}),
         json.dumps({"model": "auto", "messages": BEGUN}).encode(),
         body(unheard=1),
     ],
-    ids=["short", "too long", "written in another way", "unusual"],
+    ids=["short", "too long", "short before its end", "few messages", "written in another way", "unusual"],
 )
 def test_what_is_short_too_long_or_unusual_is_not_remembered(data):
     parse(data, "id")
