@@ -1,6 +1,7 @@
 """An answer that begins with the very head of the one before is known by its bytes, and is all there."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,8 @@ async def take(client):
     sink = Taker()
     client.send(client.head("POST", "/x", {}), b"", Deadlines(), sink)
     await sink.ended.wait()
-    *parts, end = sink.told if sink.told[0] != 200 else sink.told[1:]
+    told: list[Any] = sink.told
+    *parts, end = told if told[0] != 200 else told[1:]
     if isinstance(end, type):
         raise end(1) if end is ClosedEarly else end
     return b"".join(parts) if end == "end" else end
