@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx2
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +13,9 @@ from experts.base import SetupError
 from gateway import compose, config
 from gateway.config import Config
 from gateway.fit import config_argument
+
+if TYPE_CHECKING:
+    import httpx2
 
 HELP = "ask a running gateway: the answer, who gave it, why, at what cost"
 EXAMPLE = 'lyceum ask "What is 17 * 23?" --model auto'
@@ -31,6 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Asks, prints; SetupError when no gateway answers."""
+    import httpx2  # some megabytes that a gateway, which knows this module, does without
+
     settings = config.read(config.path(args.config))
     url = args.url or f"http://{settings.server.host}:{settings.server.port}"
     console = Console()
@@ -58,6 +62,8 @@ def key(settings: Config) -> str:
 
 def fetch(client: httpx2.Client, method: str, path: str, body: dict[str, Any] | None = None) -> httpx2.Response:
     """A good response. Raises SetupError for a gateway that is not there or that refuses."""
+    import httpx2
+
     try:
         response = client.request(method, path, json=body)
     except httpx2.TransportError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ERRORS
@@ -70,6 +69,8 @@ def handlers(door: Door) -> dict[tuple[str, str], Handler]:
 
 def document(table: Table) -> dict[str, Any]:
     """The whole document of a table of addresses."""
+    from importlib import metadata  # it reads mail and archives, which nothing else needs
+
     paths: dict[str, dict[str, Any]] = {}
     for (method, route), handler in table.items():
         paths.setdefault(shown(route), {})[method.lower()] = operation(method, route, handler)

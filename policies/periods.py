@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -57,6 +56,8 @@ class Period:
 def _zone(name: str) -> tzinfo:
     if name == "UTC":
         return UTC
+    import zoneinfo  # a megabyte with what it imports, for budgets whose days end elsewhere
+
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
