@@ -38,7 +38,7 @@ QUIET = [""]
 def errand(found: Reading, options: Mapping[str, Any]) -> bool:
     """Whether a request is a client's own errand. One with tools to call never is."""
     texts = found.texts
-    if len(texts) > LONGEST:
+    if not 0 < len(texts) <= LONGEST:
         return False
     asks, first = _asks(texts[-1]), texts[0]
     if not asks and first is not QUIET[0]:

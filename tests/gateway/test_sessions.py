@@ -154,6 +154,10 @@ def test_what_a_human_asks_is_no_errand(asked):
     assert not errand(look([{"role": "system", "content": "You are helpful."}, {"role": "user", "content": asked}]), {})
 
 
+def test_who_says_nothing_asks_for_no_errand():
+    assert not errand(look([]), {})
+
+
 def test_a_long_text_asks_for_an_errand_at_its_beginning_or_its_end():
     asked, much = "Generate a title for this conversation.", "One word. " * 1000
     for said in (asked + much, much + asked):
