@@ -58,7 +58,8 @@ async def test_a_conversation_is_answered_by_a_whole_response(small, case):
 
 
 async def test_a_conversation_is_streamed_as_valid_events(small):
-    body = {"model": "auto", "input": [says("user", "Count from 1 to 5.")], "stream": True, "max_output_tokens": 16}
+    said = [says("user", "Count from 1 to 5.")]
+    body = {"model": "auto", "input": said, "stream": True, "max_output_tokens": 16, "temperature": 0}
     response = await small.http().post("/v1/responses", json=body, timeout=60)
 
     events = strict_events(response.content)
