@@ -56,7 +56,7 @@ class Period:
 def _zone(name: str) -> tzinfo:
     if name == "UTC":
         return UTC
-    import zoneinfo  # a megabyte with what it imports, for budgets whose days end elsewhere
+    import zoneinfo  # it imports much, and few budgets have days that end elsewhere
 
     try:
         return zoneinfo.ZoneInfo(name)
